@@ -1,0 +1,28 @@
+"""The flat in which the movie night takes place."""
+
+from pathlib import Path
+
+import pytest
+
+
+class Flat:
+    """A flat in which every thing is a small text file: look at it, or break it, with any editor."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def look(self, thing: str) -> str:
+        """The state of `thing`, or "missing"."""
+        path = self.folder / f"{thing}.txt"
+        return path.read_text(encoding="utf-8").strip() if path.exists() else "missing"
+
+    def put(self, thing: str, state: str) -> None:
+        """Bring `thing` into this state."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / f"{thing}.txt").write_text(f"{state}\n", encoding="utf-8")
+
+
+@pytest.fixture
+def flat(params):
+    """The flat, below the workspace."""
+    return Flat(Path(params.workspace))

@@ -1,0 +1,76 @@
+"""What the jobs of the pipeline share: where things are, and what the catalogue should know."""
+
+import sysconfig
+from datetime import date, timedelta
+from pathlib import Path
+
+import lineage
+import pytest
+from catalogue import Catalogue
+
+PACKAGES = [
+    "asyncio",
+    "collections",
+    "concurrent",
+    "email",
+    "http",
+    "importlib",
+    "json",
+    "logging",
+    "multiprocessing",
+    "unittest",
+    "urllib",
+    "xml",
+]
+SKIP = ["test", "tests", "__pycache__"]
+
+
+@pytest.fixture(scope="session")
+def library():
+    """The code base: the standard library of the running Python."""
+    return Path(sysconfig.get_path("stdlib"))
+
+
+@pytest.fixture(scope="session")
+def wanted(library):
+    """Package to the fingerprint of its source as it is now: what the catalogue should know."""
+    return {package: lineage.fingerprint(library, package, SKIP) for package in PACKAGES}
+
+
+@pytest.fixture
+def workspace(params):
+    """The folder of everything in between; it is there only while there is something to do."""
+    return Path(params.workspace)
+
+
+@pytest.fixture
+def catalogue(params):
+    """The catalogue that everything is for."""
+    return Catalogue(Path(params.catalogue))
+
+
+class Backups:
+    """A folder of dated copies, named like `catalogue-2026-01-31.sqlite`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def named(self, day: date) -> Path:
+        """The file of this day's backup."""
+        return self.folder / f"catalogue-{day:%Y-%m-%d}.sqlite"
+
+    def newest(self) -> Path | None:
+        """The latest backup, if there is any."""
+        return max(self.folder.glob("catalogue-*.sqlite"), default=None)
+
+    def older_than(self, days: int) -> list[Path]:
+        """The backups made more than so many days ago, except for the newest: one is always kept."""
+        oldest_kept = self.named(date.today() - timedelta(days=days))
+        files = sorted(self.folder.glob("catalogue-*.sqlite"))[:-1]
+        return [file for file in files if file < oldest_kept]
+
+
+@pytest.fixture
+def backups(params):
+    """The backups of the catalogue."""
+    return Backups(Path(params.backups))

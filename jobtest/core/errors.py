@@ -1,0 +1,88 @@
+"""The errors a user meets before anything runs, and the one that means a bug in jobtest.
+
+What lives here: how an error says what is wrong, where, and what to do. What does not: the failures of jobs, which
+are data (`jobtest.core.model.Failure`) and end in a report, not in an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+__all__ = ["IllegalTransition", "JobtestError", "Problem", "ProjectError", "UsageError", "nearest", "did_you_mean"]
+
+
+class JobtestError(Exception):
+    """Whatever jobtest raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One mistake in a project: what, where, and what to do.
+
+    Attributes:
+        what: One sentence, with the offending value in it.
+        at: The places, as `file:line name`; both sides of a conflict, each edge of a cycle.
+        fix: What to do, or empty where nothing sensible can be said.
+    """
+
+    what: str
+    at: tuple[str, ...] = ()
+    fix: str = ""
+
+    def __str__(self) -> str:
+        lines = [self.what, *(f"  at: {place}" for place in self.at)]
+        if self.fix:
+            lines.append(f"  fix: {self.fix}")
+        return "\n".join(lines)
+
+
+class ProjectError(JobtestError):
+    """A project that cannot be planned. Carries every problem found, not only the first.
+
+    Attributes:
+        problems: At least one, in a stable order.
+    """
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class UsageError(ProjectError):
+    """An option or a setting that cannot be followed."""
+
+
+class IllegalTransition(JobtestError):
+    """An event that the present state of a run does not allow. This is a bug in jobtest, or a journal of another run."""
+
+    def __init__(self, job: str, state: str, event: str) -> None:
+        self.job, self.state, self.event = job, state, event
+        super().__init__(
+            f"job {job!r} is {state} and cannot take {event}\n"
+            "  fix: this is a bug in jobtest, or the journal belongs to another plan"
+        )
+
+
+def nearest(name: str, known: Collection[str]) -> str | None:
+    """Return the known name that is spelled most like `name`, or None if none is close."""
+    found = get_close_matches(name, known, n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def did_you_mean(name: str, known: Collection[str], *, what: str = "known are") -> str:
+    """Return the `fix` of an unknown name: the nearest one, else the list (at most twelve), else nothing.
+
+    Args:
+        name: What was asked for.
+        known: What could have been asked for.
+        what: How the list is introduced.
+    """
+    close = nearest(name, known)
+    if close is not None:
+        return f"did you mean {close!r}?"
+    if not known:
+        return ""
+    listed = sorted(known)
+    return f"{what}: {', '.join(listed[:12])}{', ...' if len(listed) > 12 else ''}"

@@ -1,0 +1,268 @@
+"""The nouns: jobs, edges, outcomes, failures. Data only; the callables of a job are looked up by id at the edge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+
+__all__ = [
+    "Command",
+    "Edge",
+    "EdgeKind",
+    "Failure",
+    "Job",
+    "Kind",
+    "OnFailure",
+    "Outcome",
+    "Phase",
+    "Retry",
+    "Take",
+    "Verdict",
+]
+
+EMPTY: Mapping[str, object] = MappingProxyType({})
+NO_AMOUNTS: Mapping[str, int] = MappingProxyType({})
+
+
+class Command(Enum):
+    """What a run is for."""
+
+    APPLY = "apply"
+    PLAN = "plan"
+    DRIFT = "drift"
+
+
+class Phase(Enum):
+    """The parts of a job that call the user's code."""
+
+    CHECK = "check"
+    RUN = "run"
+    RECHECK = "recheck"
+    DESCRIBE = "describe"
+    CLOSE = "close"
+    CLEANUP = "cleanup"
+
+
+class Outcome(Enum):
+    """How a job ended. Each job ends exactly once."""
+
+    UNCHANGED = "unchanged"
+    CHANGED = "changed"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    SKIPPED = "skipped"
+    POSTPONED = "postponed"
+    CANCELLED = "cancelled"
+    WOULD_RUN = "would-run"
+    UNKNOWN = "unknown"
+
+
+class Kind(Enum):
+    """Why a job failed."""
+
+    CHECK_FAILED = "check_failed"
+    RUN_ERROR = "run_error"
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"
+    SETUP_ERROR = "setup_error"
+    BROKEN_CHECK = "broken_check"
+    NOT_STORABLE = "not_storable"
+    CANCELLED = "cancelled"
+
+
+class Verdict(Enum):
+    """What came of one phase."""
+
+    OK = "ok"
+    NOT_HOLDING = "not_holding"
+    RAISED = "raised"
+    BROKEN = "broken"
+    SETUP_ERROR = "setup_error"
+    SKIPPED = "skipped"
+    INTERRUPTED = "interrupted"
+    WOULD_RUN = "would_run"
+    UNKNOWN = "unknown"
+    DRIFTED = "drifted"
+
+
+class EdgeKind(Enum):
+    """What a job wants from an upstream job."""
+
+    VALUE = "value"
+    """Its value; implies its success."""
+    NEEDS = "needs"
+    """Its success."""
+    AFTER = "after"
+    """Only to come later, if the other is in the run at all."""
+
+
+class OnFailure(Enum):
+    """What the failure of a job does to others."""
+
+    BLOCK = "block"
+    CONTINUE = "continue"
+    ESCALATE = "escalate"
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One job waits for another.
+
+    Attributes:
+        upstream: Id of the job waited for.
+        kind: What is wanted of it.
+        at: Where the user asked for it, as `file:line name`.
+    """
+
+    upstream: str
+    kind: EdgeKind = EdgeKind.NEEDS
+    at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """How one parameter gets its value.
+
+    Attributes:
+        parameter: Name of the parameter.
+        upstream: Ids of the jobs whose values are taken, in definition order.
+        keys: None if the value is that of the only upstream job; else the keys of the dict that is handed over, one for
+            each upstream job.
+    """
+
+    parameter: str
+    upstream: tuple[str, ...]
+    keys: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """How often and how fast a job is tried again.
+
+    Attributes:
+        retries: Further attempts after the first, >= 0.
+        delay: Seconds before the second attempt.
+        backoff: Factor from one delay to the next; 1 is a fixed delay.
+        max_delay: Seconds that no delay exceeds, or None.
+        jitter: Fraction of the delay by which it may be longer or shorter, 0 to 1.
+        on: Names of exception types (as in a traceback, or with their module); empty means any failure.
+    """
+
+    retries: int = 0
+    delay: float = 0.0
+    backoff: float = 1.0
+    max_delay: float | None = None
+    jitter: float = 0.0
+    on: tuple[str, ...] = ()
+
+
+NO_RETRY = Retry()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A unit of work, as data.
+
+    Attributes:
+        id: Unique in a graph; the node id under pytest.
+        name: The bare name; the id if not given.
+        description: First line of its docstring.
+        at: Where it is defined, as `file:line name`.
+        params: Parameter name to plain value, for parametrised jobs.
+        edges: What it waits for, in the order asked for.
+        takes: How its parameters get the values of upstream jobs.
+        early: Parameters (of `takes`) that its check asks for: those values must be there before the check.
+        has_check: It has a check that decides whether it is in its desired state.
+        has_run: It has a run phase; without one it is a gate.
+        has_describe: It has a describe function, whose return is its value.
+        has_cleanup: It has a cleanup, owed once its run phase was entered.
+        own_value: Its check takes its own value.
+        is_generator: Its run phase holds something open until its last consumer has ended.
+        always: A job without check that runs even if nobody needs it.
+        exclusive: It runs while nothing else does. The text says why; empty means it does not.
+        priority: Higher goes first among ready jobs.
+        resources: Amounts it holds while it runs.
+        retry: How often it is tried again.
+        on_failure: What its failure does to others.
+        labels: Names by which others may select it.
+        skip: Reason to skip it that is known before the run, or empty.
+    """
+
+    id: str
+    name: str = ""
+    description: str = ""
+    at: str = ""
+    params: Mapping[str, object] = field(default_factory=lambda: EMPTY)
+    edges: tuple[Edge, ...] = ()
+    takes: tuple[Take, ...] = ()
+    early: frozenset[str] = frozenset()
+    has_check: bool = False
+    has_run: bool = True
+    has_describe: bool = False
+    has_cleanup: bool = False
+    own_value: bool = False
+    is_generator: bool = False
+    always: bool = False
+    exclusive: str = ""
+    priority: int = 0
+    resources: Mapping[str, int] = field(default_factory=lambda: NO_AMOUNTS)
+    retry: Retry = NO_RETRY
+    on_failure: OnFailure = OnFailure.BLOCK
+    skip: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", self.id)
+
+    @classmethod
+    def of(
+        cls,
+        id: str,
+        *,
+        takes: Sequence[str] = (),
+        needs: Sequence[str] = (),
+        after: Sequence[str] = (),
+        check: bool = False,
+        **rest: object,
+    ) -> Job:
+        """Return a job with its edges spelled by ids; the short form for programs and tests.
+
+        Args:
+            id: Its id.
+            takes: Ids of jobs whose values it takes, each as the parameter of that name.
+            needs: Ids of jobs that must succeed before it.
+            after: Ids of jobs that it follows if they are in the run.
+            check: Whether it has a check.
+            rest: Further attributes of a job.
+        """
+        edges = (
+            *(Edge(up, EdgeKind.VALUE) for up in takes),
+            *(Edge(up, EdgeKind.NEEDS) for up in needs),
+            *(Edge(up, EdgeKind.AFTER) for up in after),
+        )
+        taken = tuple(Take(up, (up,)) for up in takes)
+        return cls(id=id, edges=edges, takes=taken, has_check=check, **rest)  # type: ignore[arg-type]  # see the class
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What went wrong, as text: no live exception outlives the phase that raised it.
+
+    Attributes:
+        type: Name of the exception type, or empty if nothing was raised.
+        message: One line.
+        text: The traceback as the user should see it; may be empty.
+        types: Names of the type and its bases, bare and with their module, for `retry_on`.
+    """
+
+    message: str
+    type: str = ""
+    text: str = ""
+    types: tuple[str, ...] = field(default=(), repr=False)
+
+    def __str__(self) -> str:
+        if self.type and not self.message:
+            return self.type
+        return self.message if self.type in ("", "AssertionError") else f"{self.type}: {self.message}"

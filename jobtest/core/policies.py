@@ -1,0 +1,203 @@
+"""The life of one job: which phase follows which verdict, and how it ends. Pure functions, no state.
+
+The table (PRODUCT 4). `check` and `recheck` ask the same function; a job without a check has only `run`.
+
+| phase | verdict | then |
+|---|---|---|
+| check | ok | end `unchanged`; or run, if forced or its value is wanted and there is none; or hold until one wants it |
+| check | not_holding | run; a gate: try again or end `failed (check_failed)` |
+| check, recheck | broken | end `failed (broken_check)` |
+| any | setup_error | try again or end `failed (setup_error)` |
+| run | ok | recheck; without a check: end `changed` |
+| run | raised | recheck, which decides; without a check: try again or end `failed (run_error)` |
+| run | would_run, drifted | end `would-run`, `failed (check_failed)`: these come from the executors of a plan and a drift |
+| recheck | ok | end `changed`; `failed (run_error)` if run raised, its value is wanted and there is none |
+| recheck | not_holding | try again or end `failed` |
+| describe | ok | end as the check or the recheck said |
+| describe | raised | end `failed (run_error)` |
+| any | skipped, unknown, interrupted | end `skipped`, `unknown`, `cancelled` |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jobtest.core.events import PhaseEnded
+from jobtest.core.model import Failure, Job, Kind, Outcome, Phase, Retry, Verdict
+
+__all__ = ["Again", "End", "Go", "Hold", "Progress", "Step", "first_phase", "next_step", "retry_delay"]
+
+
+@dataclass(slots=True)
+class Progress:
+    """What the decision about a job depends on, beside its last verdict.
+
+    Attributes:
+        attempt: Number of the attempt.
+        must_run: It runs even if its check holds, and this is why; empty if not.
+        wanted: Another job takes its value.
+        has_value: It has a value.
+        reason: Why it runs, for the report.
+        run_failure: What its run phase raised in this attempt.
+        pending: How it ends once its describe function has answered.
+    """
+
+    attempt: int = 1
+    must_run: str = ""
+    wanted: bool = False
+    has_value: bool = False
+    reason: str = ""
+    run_failure: Failure | None = None
+    pending: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """Start a phase."""
+
+    phase: Phase
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """This attempt failed; try again if one is left, else end as said."""
+
+    otherwise: End
+    failure: Failure | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The check holds and there is no value: wait until a consumer wants one, or none can any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The job ends."""
+
+    outcome: Outcome
+    reason: str
+    kind: Kind | None = None
+    notes: tuple[str, ...] = ()
+
+
+Step = Go | Again | Hold | End
+
+
+def first_phase(job: Job) -> Phase:
+    """Return the phase with which every attempt of a job starts."""
+    return Phase.CHECK if job.has_check else Phase.RUN
+
+
+def next_step(job: Job, progress: Progress, ended: PhaseEnded) -> Step:
+    """Return what follows the end of a phase; the table of this module.
+
+    Raises:
+        ValueError: the verdict cannot come from the phase; this is a bug of the executor.
+    """
+    said = str(ended.failure) if ended.failure else ""
+    match ended.verdict:
+        case Verdict.SETUP_ERROR:
+            end = End(Outcome.FAILED, f"set-up failed: {said}", Kind.SETUP_ERROR)
+            return Again(end, ended.failure)
+        case Verdict.SKIPPED:
+            return End(Outcome.SKIPPED, said)
+        case Verdict.UNKNOWN:
+            return End(Outcome.UNKNOWN, said)
+        case Verdict.INTERRUPTED:
+            return End(Outcome.CANCELLED, said or "interrupted", Kind.CANCELLED)
+        case Verdict.BROKEN:
+            return End(Outcome.FAILED, f"its check is broken: {said}", Kind.BROKEN_CHECK)
+        case _:
+            return _AFTER[ended.phase](job, progress, ended, said)
+
+
+def _after_check(job: Job, progress: Progress, ended: PhaseEnded, said: str) -> Step:
+    if ended.verdict is Verdict.NOT_HOLDING:
+        if not job.has_run:
+            end = End(Outcome.FAILED, f"check did not hold: {said}", Kind.CHECK_FAILED)
+            return Again(end, ended.failure)
+        return Go(Phase.RUN, f"check did not hold: {said}")
+    if job.has_run and progress.must_run:
+        return Go(Phase.RUN, progress.must_run)
+    if job.has_describe:
+        return Go(Phase.DESCRIBE, "check holds")
+    if job.has_run and progress.wanted and not progress.has_value:
+        return Hold()
+    return End(Outcome.UNCHANGED, "check holds")
+
+
+def _after_run(job: Job, progress: Progress, ended: PhaseEnded, said: str) -> Step:
+    match ended.verdict:
+        case Verdict.WOULD_RUN:
+            return End(Outcome.WOULD_RUN, progress.reason)
+        case Verdict.DRIFTED:
+            return End(Outcome.FAILED, progress.reason, Kind.CHECK_FAILED)
+    if job.has_check:
+        return Go(Phase.RECHECK, progress.reason)
+    if ended.verdict is Verdict.RAISED:
+        return Again(End(Outcome.FAILED, f"run raised {said}", Kind.RUN_ERROR), ended.failure)
+    return _changed(job, progress)
+
+
+def _after_recheck(job: Job, progress: Progress, ended: PhaseEnded, said: str) -> Step:
+    raised = progress.run_failure
+    if ended.verdict is Verdict.NOT_HOLDING:
+        reason = f"check did not hold after the run: {said}"
+        if raised is not None:
+            reason = f"run raised {raised}; {reason}"
+        kind = Kind.CHECK_FAILED if raised is None else Kind.RUN_ERROR
+        return Again(End(Outcome.FAILED, reason, kind), raised or ended.failure)
+    if raised is None:
+        return _changed(job, progress)
+    if progress.wanted and not progress.has_value and not job.has_describe:
+        reason = f"run raised {raised}; its check holds, but there is no value and another job takes it"
+        return Again(End(Outcome.FAILED, reason, Kind.RUN_ERROR), raised)
+    return _changed(job, progress, (f"run raised {raised}, and its check holds",))
+
+
+def _after_describe(_: Job, progress: Progress, ended: PhaseEnded, said: str) -> Step:
+    if ended.verdict is Verdict.RAISED:
+        return End(Outcome.FAILED, f"describe raised {said}", Kind.RUN_ERROR)
+    return End(progress.pending or Outcome.UNCHANGED, progress.reason)
+
+
+def _changed(job: Job, progress: Progress, notes: tuple[str, ...] = ()) -> Step:
+    if job.has_describe:
+        return Go(Phase.DESCRIBE, progress.reason)
+    return End(Outcome.CHANGED, progress.reason, None, notes)
+
+
+def _no_decision(_: Job, __: Progress, ended: PhaseEnded, ___: str) -> Step:
+    raise ValueError(f"{ended.phase.value} decides nothing about a job")
+
+
+_AFTER: dict[Phase, Callable[[Job, Progress, PhaseEnded, str], Step]] = {
+    Phase.CHECK: _after_check,
+    Phase.RUN: _after_run,
+    Phase.RECHECK: _after_recheck,
+    Phase.DESCRIBE: _after_describe,
+    Phase.CLOSE: _no_decision,
+    Phase.CLEANUP: _no_decision,
+}
+
+
+def retry_delay(retry: Retry, attempt: int, failure: Failure | None, chance: float) -> float | None:
+    """Return the seconds to wait after a failed attempt, or None if there is no further one.
+
+    Args:
+        retry: The policy of the job.
+        attempt: Number of the attempt that failed, from 1.
+        failure: What it failed of.
+        chance: A number in [0, 1) from which jitter is made.
+    """
+    if attempt > retry.retries:
+        return None
+    if retry.on and (failure is None or not set(retry.on).intersection(failure.types)):
+        return None
+    delay = retry.delay * retry.backoff ** (attempt - 1)
+    if retry.max_delay is not None:
+        delay = min(delay, retry.max_delay)
+    return delay * (1 + retry.jitter * (2 * chance - 1))

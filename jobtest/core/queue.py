@@ -1,0 +1,163 @@
+"""Who is next: ready jobs in order, and the places and resources they take.
+
+Promised: never more jobs at once than places, never more of a resource than there is, a job that must be alone is
+alone. Nobody starves: see `AGEING`. Each operation costs O(log n), whatever waits.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from jobtest.core.errors import Problem, ProjectError
+from jobtest.core.model import Job
+
+__all__ = ["AGEING", "ReadyQueue"]
+
+AGEING = 100
+"""Starts after which a waiting job is worth one priority more than a newcomer."""
+
+Key = tuple[int, float, int, str]
+
+
+@dataclass(slots=True)
+class _Place:
+    job: Job
+    key: Key
+    waiting: bool = True
+    held_by: str = field(default="")
+
+
+class ReadyQueue:
+    """Ready jobs, best first.
+
+    The best is the one with the highest effective priority, then the longest way to the end, then the lowest position.
+    A job that joins after `AGEING` further starts counts one priority less than one that joined before; so a job of
+    priority p is overtaken by at most `AGEING * (P - p + 1)` starts of jobs that joined after it, where P is the
+    highest priority. A job that lacks a resource steps aside and keeps its turn at that resource. A job that must be
+    alone is not overtaken: nothing starts until it can.
+
+    Args:
+        capacity: Jobs that may have started and not left, >= 1.
+        resources: Amounts that there are.
+    """
+
+    def __init__(self, capacity: int, resources: Mapping[str, int]) -> None:
+        self._capacity = capacity
+        self._limits = dict(resources)
+        self._in_use = dict.fromkeys(self._limits, 0)
+        self._ready: list[Key] = []
+        self._parked: dict[str, list[Key]] = {}
+        self._places: dict[str, _Place] = {}
+        self._inside: dict[str, Job] = {}
+        self._starts = 0
+        self._alone = False
+
+    def refuse(self, jobs: Iterable[Job]) -> None:
+        """Refuse jobs that could never start.
+
+        Raises:
+            ProjectError: with one problem for each job and resource.
+        """
+        problems = [
+            Problem(
+                what=f"job {job.name!r} asks for {amount} of resource {name!r}, and there is {self._limits.get(name, 0)}",
+                at=(job.at,) if job.at else (),
+                fix=f"set resources.{name} = {amount} in the settings, or ask for less",
+            )
+            for job in jobs
+            for name, amount in job.resources.items()
+            if amount > self._limits.get(name, 0)
+        ]
+        if problems:
+            raise ProjectError(problems)
+
+    def join(self, job: Job, rank: float, position: int) -> None:
+        """Add a ready job. One that joins again keeps the turn of its first time."""
+        place = self._places.get(job.id)
+        if place is None:
+            key = (self._starts // AGEING - job.priority, -rank, position, job.id)
+            place = self._places[job.id] = _Place(job, key)
+        place.waiting = True
+        heapq.heappush(self._ready, place.key)
+        self._step_aside()
+
+    def best(self) -> tuple[str, str] | None:
+        """Return the id of the job that may start now and what held it up (`resource`, or empty), or None."""
+        if not self._ready or self._alone or len(self._inside) >= self._capacity:
+            return None
+        place = self._places[self._ready[0][-1]]
+        if place.job.exclusive and self._inside:
+            return None
+        return place.job.id, place.held_by
+
+    def start(self, id: str) -> bool:
+        """Give the best job its place; False if `id` is not the best one."""
+        best = self.best()
+        if best is None or best[0] != id:
+            return False
+        heapq.heappop(self._ready)
+        place = self._places[id]
+        place.waiting, place.held_by = False, ""
+        self._inside[id] = place.job
+        self._starts += 1
+        self._alone = bool(place.job.exclusive)
+        for name, amount in place.job.resources.items():
+            self._in_use[name] += amount
+        self._call_back(place.job.resources)
+        self._step_aside()
+        return True
+
+    def leave(self, id: str) -> None:
+        """Take back what a started job holds; nothing, if it holds nothing. One that still waited is forgotten."""
+        place = self._places.get(id)
+        if place is not None and place.waiting:
+            place.waiting = False
+            self._step_aside()
+        job = self._inside.pop(id, None)
+        if job is None:
+            return
+        self._alone = False
+        for name, amount in job.resources.items():
+            self._in_use[name] -= amount
+        self._call_back(job.resources)
+        self._step_aside()
+
+    def clear(self) -> None:
+        """Forget all who wait."""
+        self._ready.clear()
+        self._parked.clear()
+
+    def _step_aside(self) -> None:
+        """Send ready jobs that lack a resource aside, so that the first of the queue can start."""
+        while self._ready:
+            place = self._places[self._ready[0][-1]]
+            lacking = self._lacking(place) if place.waiting else ""
+            if lacking is None:
+                return
+            key = heapq.heappop(self._ready)
+            if lacking:
+                place.held_by = "resource"
+                heapq.heappush(self._parked.setdefault(lacking, []), key)
+                self._call_back(name for name in place.job.resources if name != lacking)
+
+    def _lacking(self, place: _Place) -> str | None:
+        for name, amount in place.job.resources.items():
+            parked = self._parked.get(name)
+            if self._in_use[name] + amount > self._limits[name] or (parked and parked[0] < place.key):
+                return name
+        return None
+
+    def _call_back(self, names: Iterable[str]) -> None:
+        """Let the first who waits for a resource try again, if there is enough of it now."""
+        for name in names:
+            parked = self._parked.get(name)
+            while parked:
+                place = self._places[parked[0][-1]]
+                if place.waiting and self._in_use[name] + place.job.resources[name] > self._limits[name]:
+                    break
+                key = heapq.heappop(parked)
+                if place.waiting:
+                    heapq.heappush(self._ready, key)
+                    break

@@ -1,0 +1,241 @@
+"""What a run came to, folded from its entries: the same entries always give the same summary.
+
+Readers (terminal, JSON, graph) look here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from jobtest.core.events import (
+    AttemptSuspended,
+    BackoffEnded,
+    Entry,
+    JobEnded,
+    PhaseEnded,
+    PhaseStarted,
+    RetryPlanned,
+    RunEnded,
+    RunStarted,
+    RunStopped,
+)
+from jobtest.core.model import Failure, Kind, Outcome, Phase, Verdict
+from jobtest.core.planner import Plan
+from jobtest.core.policies import first_phase
+
+__all__ = ["AttemptRecord", "JobRecord", "PhaseRecord", "Summary", "summarize"]
+
+
+@dataclass(slots=True)
+class PhaseRecord:
+    """One call of the user's code. Times in seconds since the epoch."""
+
+    phase: Phase
+    started_at: float
+    ended_at: float | None = None
+    verdict: Verdict | None = None
+    failure: Failure | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it did what it should."""
+        return self.verdict is Verdict.OK
+
+    @property
+    def seconds(self) -> float:
+        """How long it took; 0 while it runs."""
+        return self.ended_at - self.started_at if self.ended_at is not None else 0.0
+
+
+@dataclass(slots=True)
+class AttemptRecord:
+    """One pass check, run, recheck, with what it printed and logged."""
+
+    number: int
+    phases: list[PhaseRecord] = field(default_factory=list)
+    stdout: str = ""
+    stderr: str = ""
+    log: str = ""
+
+    @property
+    def failure(self) -> Failure | None:
+        """What its last phase went wrong of, if it did."""
+        last = self.phases[-1] if self.phases else None
+        return last.failure if last is not None and not last.ok else None
+
+
+@dataclass(slots=True)
+class JobRecord:
+    """What is known of one job. Times in seconds since the epoch; waits in seconds."""
+
+    id: str
+    outcome: Outcome | None = None
+    reason: str = ""
+    kind: Kind | None = None
+    causes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    order: int | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    attempts: list[AttemptRecord] = field(default_factory=list)
+    close: PhaseRecord | None = None
+    cleanup: PhaseRecord | None = None
+    waited_resource: float = 0.0
+    waited_backoff: float = 0.0
+    waited_worker: float = 0.0
+    waited_upstream: float = 0.0
+    since: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Time in phases, over all attempts."""
+        return sum(phase.seconds for attempt in self.attempts for phase in attempt.phases)
+
+
+class Summary:
+    """The fold of a run.
+
+    Args:
+        plan: What was to be done.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.run_id = ""
+        self.command = plan.command
+        self.workers = 1
+        self.started_at = 0.0
+        self.ended_at: float | None = None
+        self.exit_status: int | None = None
+        self.stopped = ""
+        self.jobs: dict[str, JobRecord] = {id: JobRecord(id) for id in plan.graph.jobs}
+        self._started = 0
+        self._last = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How long the run took, so far or as a whole."""
+        return max(0.0, (self.ended_at if self.ended_at is not None else self._last) - self.started_at)
+
+    def totals(self) -> Counter[Outcome]:
+        """Return how many jobs ended in each way."""
+        return Counter(record.outcome for record in self.jobs.values() if record.outcome is not None)
+
+    def root_causes(self) -> Mapping[str, list[str]]:
+        """Return the failed jobs, each with those it blocked."""
+        roots: dict[str, list[str]] = {id: [] for id, record in self.jobs.items() if record.outcome is Outcome.FAILED}
+        for id, record in self.jobs.items():
+            if record.outcome is Outcome.BLOCKED:
+                for cause in record.causes[:1]:
+                    roots.setdefault(cause, []).append(id)
+        return roots
+
+    def critical_path(self) -> list[str]:
+        """Return the chain of jobs that made the run as long as it was, first to last.
+
+        It ends with the job that ended last; before each job stands the upstream job that ended last.
+        """
+        ended = {id: record.ended_at for id, record in self.jobs.items() if record.attempts and record.ended_at}
+        path = []
+        at = max(ended, key=lambda id: ended[id] or 0.0, default=None)
+        while at is not None:
+            path.append(at)
+            upstream = [edge.upstream for edge in self.plan.graph.upstream(at) if edge.upstream in ended]
+            at = max(upstream, key=lambda id: ended[id] or 0.0, default=None)
+        return path[::-1]
+
+    def apply(self, entry: Entry) -> None:
+        """Take in an entry; they come in the order of the journal."""
+        event, self._last = entry.event, entry.at
+        match event:
+            case PhaseStarted():
+                self._phase_started(self.jobs[event.job], event, entry.at)
+            case PhaseEnded():
+                self._phase_ended(self.jobs[event.job], event, entry.at)
+            case JobEnded():
+                self._job_ended(self.jobs[event.job], event, entry.at)
+            case AttemptSuspended() | RetryPlanned():
+                self.jobs[event.job].since = entry.at
+            case BackoffEnded():
+                record = self.jobs[event.job]
+                record.waited_backoff += entry.at - (record.since or entry.at)
+                record.since = entry.at
+            case RunStarted():
+                self.run_id, self.command, self.workers = entry.run, event.command, event.workers
+                self.started_at = entry.at
+            case RunStopped():
+                self.stopped = event.reason
+            case RunEnded():
+                self.exit_status, self.ended_at = event.exit_status, entry.at
+
+    def _phase_started(self, record: JobRecord, event: PhaseStarted, at: float) -> None:
+        phase = PhaseRecord(event.phase, at)
+        if event.phase is Phase.CLEANUP:
+            record.cleanup = phase
+            return
+        if event.phase is Phase.CLOSE:
+            record.close = phase
+            return
+        if event.phase is first_phase(self.plan.graph[record.id]):
+            self._attempt_started(record, event, at)
+        record.attempts[-1].phases.append(phase)
+
+    def _attempt_started(self, record: JobRecord, event: PhaseStarted, at: float) -> None:
+        if record.started_at is None:
+            record.started_at, record.order = at, self._started
+            self._started += 1
+            self._first_wait(record, event.held_by, at)
+        elif record.since is not None:
+            self._waited(record, event.held_by, at - record.since)
+        if record.attempts and record.attempts[-1].number == event.attempt:
+            record.attempts[-1].phases.clear()
+        else:
+            record.attempts.append(AttemptRecord(event.attempt))
+
+    def _first_wait(self, record: JobRecord, held_by: str, at: float) -> None:
+        ends = [self.jobs[edge.upstream].ended_at for edge in self.plan.graph.upstream(record.id)]
+        ready = max((end for end in ends if end is not None), default=self.started_at)
+        record.waited_upstream = max(0.0, ready - self.started_at)
+        self._waited(record, held_by, at - max(ready, self.started_at))
+
+    @staticmethod
+    def _waited(record: JobRecord, held_by: str, seconds: float) -> None:
+        if held_by:
+            record.waited_resource += seconds
+        else:
+            record.waited_worker += seconds
+
+    @staticmethod
+    def _phase_ended(record: JobRecord, event: PhaseEnded, at: float) -> None:
+        if event.phase is Phase.CLEANUP:
+            phase = record.cleanup
+        elif event.phase is Phase.CLOSE:
+            phase = record.close
+        else:
+            attempt = record.attempts[-1]
+            phase = attempt.phases[-1]
+            attempt.stdout += event.stdout
+            attempt.stderr += event.stderr
+            attempt.log += event.log
+        if phase is not None:
+            phase.ended_at, phase.verdict, phase.failure = at, event.verdict, event.failure
+        if event.notes:
+            record.notes += event.notes
+
+    @staticmethod
+    def _job_ended(record: JobRecord, event: JobEnded, at: float) -> None:
+        record.outcome, record.reason, record.kind, record.causes = event.outcome, event.reason, event.kind, event.causes
+        record.notes += event.notes
+        record.ended_at = at
+
+
+def summarize(plan: Plan, entries: Iterable[Entry]) -> Summary:
+    """Return the summary of a journal, whole or cut short."""
+    summary = Summary(plan)
+    for entry in entries:
+        summary.apply(entry)
+    return summary
+
+

@@ -1,0 +1,56 @@
+"""Bodies on the main thread, one after the other: `pdb`, `breakpoint()` and `-s` work in them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from jobtest.engine.calls import Result, Ticket
+from jobtest.engine.executors.protocol import Finished, Prepare
+
+__all__ = ["InlineExecutor"]
+
+LONGEST_NAP = 0.1
+"""Seconds between two looks whether somebody called `wake` while there was nothing to do but wait."""
+
+
+class InlineExecutor:
+    """Calls a body when it is started. Async bodies share one event loop."""
+
+    def __init__(self) -> None:
+        self._finished: list[Finished] = []
+        self._runner: asyncio.Runner | None = None
+        self._woken = False
+
+    def start(self, ticket: Ticket, prepare: Prepare) -> None:
+        """Call the body now."""
+        call = prepare()
+        if isinstance(call, Result):
+            result = call
+        elif call.is_async:
+            self._runner = self._runner or asyncio.Runner()
+            result = self._runner.run(call.awaited())
+        else:
+            result = call()
+        self._finished.append((ticket, result))
+
+    def collect(self, timeout: float | None) -> Sequence[Finished]:
+        """Return what was called since the last time; with nothing called, sleep."""
+        if not self._finished and timeout:
+            ends = time.monotonic() + timeout
+            while not self._woken and (left := ends - time.monotonic()) > 0:
+                time.sleep(min(left, LONGEST_NAP))
+        self._woken = False
+        finished, self._finished = self._finished, []
+        return finished
+
+    def wake(self) -> None:
+        """End the sleep of `collect`."""
+        self._woken = True
+
+    def close(self) -> None:
+        """Close the event loop."""
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None

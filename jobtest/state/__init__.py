@@ -1,0 +1,1 @@
+"""What remembers: the store protocol and the stores behind it."""

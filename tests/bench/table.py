@@ -1,0 +1,140 @@
+"""Rows of ratios, and how they look: aligned for the eye, and Markdown for a note."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from measure import Series, per_job, ratio
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What the ratio may be; `below` means less than, not at most."""
+
+    ratio: float
+    stretch: float | None = None
+    below: bool = False
+
+    def __str__(self) -> str:
+        text = f"{'<' if self.below else '<='} {self.ratio:g}"
+        return text if self.stretch is None else f"{text} ({self.stretch:g})"
+
+    def verdict(self, measured: float) -> str:
+        """`ok`, `ok, stretch` or `MISSED`."""
+        if measured > self.ratio or (self.below and measured == self.ratio):
+            return "MISSED"
+        return "ok, stretch" if self.stretch is not None and measured <= self.stretch else "ok"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line: what was measured, against what, both figures, both ratios, and what was asked for."""
+
+    scenario: str
+    measured: str = ""
+    against: str = ""
+    yardstick: str = ""
+    wall: float | None = None
+    cpu: float | None = None
+    target: Target | None = None
+    note: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """How the wall ratio stands to the target; the note of a row that could not be measured."""
+        if self.note:
+            return self.note
+        return self.target.verdict(self.wall) if self.target and self.wall is not None else "-"
+
+    def cells(self) -> list[str]:
+        """The row as text."""
+        ratios = ["-" if value is None else f"{value:.2f}" for value in (self.wall, self.cpu)]
+        target = str(self.target) if self.target else "-"
+        return [self.scenario, self.measured, self.against, self.yardstick, *ratios, target, self.verdict]
+
+    def data(self) -> dict[str, object]:
+        """The row for `--json`."""
+        return asdict(self) | {"verdict": self.verdict}
+
+
+HEAD = ["scenario", "jobtest", "against", "which is", "wall", "CPU", "target", "verdict"]
+RIGHT = {1, 3, 4, 5}
+
+
+def render(rows: Sequence[Row]) -> str:
+    """The table."""
+    lines = [HEAD, *(row.cells() for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
+
+    def padded(line: list[str]) -> str:
+        cells = [
+            text.rjust(width) if column in RIGHT else text.ljust(width)
+            for column, (text, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        return f"| {' | '.join(cells)} |"
+
+    rule = [
+        ("-" * (width - 1) + ":") if column in RIGHT else "-" * width for column, width in enumerate(widths)
+    ]
+    return "\n".join([padded(lines[0]), f"| {' | '.join(rule)} |", *map(padded, lines[1:])])
+
+
+def count(number: int) -> str:
+    """10 000, not 10000."""
+    return f"{number:,}".replace(",", " ")
+
+
+def duration(seconds: float) -> str:
+    """Three digits and a unit that suits."""
+    for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "us")):
+        if abs(seconds) * factor >= 1 or unit == "us":
+            return f"{seconds * factor:.3g} {unit}"
+    raise AssertionError("unreachable")
+
+
+def broken(scenario: str, against: str, *series: Series) -> Row | None:
+    """The row of a comparison that has no figures, if it has none."""
+    for one in series:
+        if one.broken or not one.samples:
+            return Row(scenario=scenario, against=against, note=one.broken or "not measured")
+    return None
+
+
+def cost(
+    scenario: str,
+    ours: tuple[Series, Series],
+    against: str,
+    theirs: tuple[Series, Series],
+    target: Target | None = None,
+) -> Row:
+    """Compare costs per job; each side is the full project and the one-job project."""
+    lame = broken(scenario, against, *ours, *theirs)
+    if lame is not None:
+        return lame
+    walls = [per_job(*ours, "wall"), per_job(*theirs, "wall")]
+    cpus = [per_job(*ours, "cpu"), per_job(*theirs, "cpu")]
+    return Row(
+        scenario=scenario,
+        measured=f"{duration(statistics.median(walls[0]))}/job",
+        against=f"{against}, {count(theirs[0].jobs)}",
+        yardstick=f"{duration(statistics.median(walls[1]))}/job",
+        wall=ratio(*walls),
+        cpu=ratio(*cpus),
+        target=target,
+    )
+
+
+def whole(scenario: str, ours: Series, against: str, theirs: Series, target: Target | None = None) -> Row:
+    """Compare whole processes."""
+    lame = broken(scenario, against, ours, theirs)
+    if lame is not None:
+        return lame
+    return Row(
+        scenario=scenario,
+        measured=duration(statistics.median(ours.values("wall"))),
+        against=against,
+        yardstick=duration(statistics.median(theirs.values("wall"))),
+        wall=ratio(ours.values("wall"), theirs.values("wall")),
+        cpu=ratio(ours.values("cpu"), theirs.values("cpu")),
+        target=target,
+    )
