@@ -43,8 +43,8 @@ class Catalogue:
     def size(self) -> dict[str, int]:
         """How many packages and imports the catalogue holds."""
         with self.reader() as connection:
-            tables = ("package", "import")
-            return {table: connection.execute(f"select count(*) from {table}").fetchone()[0] for table in tables}
+            counts = "select (select count(*) from package), (select count(*) from import)"
+            return dict(zip(("packages", "imports"), connection.execute(counts).fetchone(), strict=True))
 
     def upload(self, fingerprints: Mapping[str, str], edges: Mapping[str, list[tuple[str, str]]]) -> None:
         """Replace what is known of these packages: all of them, or after an error none."""
@@ -62,6 +62,7 @@ class Catalogue:
         """Copy the catalogue; `target` appears only when it is complete."""
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = target.with_suffix(".unfinished")
+        unfinished.unlink(missing_ok=True)
         with self.reader() as source, closing(sqlite3.connect(unfinished)) as copy:
             source.backup(copy)
         unfinished.replace(target)

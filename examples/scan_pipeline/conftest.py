@@ -1,28 +1,13 @@
 """What the jobs of the pipeline share: where things are, and what the catalogue should know."""
 
 import sysconfig
-from datetime import date, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import lineage
 import pytest
 from catalogue import Catalogue
-
-PACKAGES = [
-    "asyncio",
-    "collections",
-    "concurrent",
-    "email",
-    "http",
-    "importlib",
-    "json",
-    "logging",
-    "multiprocessing",
-    "unittest",
-    "urllib",
-    "xml",
-]
-SKIP = ["test", "tests", "__pycache__"]
+from lineage import PACKAGES, SKIP
 
 
 @pytest.fixture(scope="session")
@@ -63,11 +48,16 @@ class Backups:
         """The latest backup, if there is any."""
         return max(self.folder.glob("catalogue-*.sqlite"), default=None)
 
-    def older_than(self, days: int) -> list[Path]:
-        """The backups made more than so many days ago, except for the newest: one is always kept."""
-        oldest_kept = self.named(date.today() - timedelta(days=days))
+    def before(self, day: date) -> list[Path]:
+        """The backups of the days before this one, except for the newest: one is always kept."""
         files = sorted(self.folder.glob("catalogue-*.sqlite"))[:-1]
-        return [file for file in files if file < oldest_kept]
+        return [file for file in files if file < self.named(day)]
+
+
+@pytest.fixture(scope="session")
+def today():
+    """One date for the whole run, also around midnight."""
+    return datetime.now(UTC).date()
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ and why a failed upload is taken up where it stopped.
 
 import json
 import shutil
-from datetime import date
+from datetime import timedelta
 
 import lineage
 import pytest
 from catalogue import Catalogue
-from conftest import PACKAGES, SKIP
+from lineage import PACKAGES, SKIP
 
 
 def read(file):
@@ -56,6 +56,7 @@ def job_scan(package, workspace, library, wanted):
 def check_edges(workspace, catalogue, wanted):
     edges = read(workspace / "edges.json")
     for package in catalogue.outdated(wanted):
+        assert package in edges
         assert edges[package]["fingerprint"] == wanted[package]
 
 
@@ -94,9 +95,9 @@ def check_backup(backups, catalogue):
 
 
 @pytest.mark.job(needs=["upload"])
-def job_backup(backups, catalogue):
-    """Copy the catalogue, unless the newest copy still equals it."""
-    catalogue.backup(backups.named(date.today()))
+def job_backup(backups, catalogue, today):
+    """Copy the catalogue into a file that bears the date."""
+    catalogue.backup(backups.named(today))
 
 
 def check_clean(workspace):
@@ -109,12 +110,12 @@ def job_clean(workspace):
     shutil.rmtree(workspace)
 
 
-def check_prune(backups, params):
-    assert backups.older_than(params.keep_days) == []
+def check_prune(backups, params, today):
+    assert backups.before(today - timedelta(days=params.keep_days)) == []
 
 
 @pytest.mark.job(needs=["backup"])
-def job_prune(backups, params):
+def job_prune(backups, params, today):
     """Delete the backups that are older than `keep_days`, but never the newest."""
-    for file in backups.older_than(params.keep_days):
+    for file in backups.before(today - timedelta(days=params.keep_days)):
         file.unlink()

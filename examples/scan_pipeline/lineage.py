@@ -5,6 +5,22 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+PACKAGES = [
+    "asyncio",
+    "collections",
+    "concurrent",
+    "email",
+    "http",
+    "importlib",
+    "json",
+    "logging",
+    "multiprocessing",
+    "unittest",
+    "urllib",
+    "xml",
+]
+SKIP = ["test", "tests"]
+
 
 def sources(library: Path, package: str, skip: list[str]) -> list[Path]:
     """All Python files of a package in a fixed order, without the folders named in `skip`."""
@@ -41,7 +57,7 @@ def imports(tree: ast.AST, parent: str) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             yield node.module
         elif isinstance(node, ast.ImportFrom):
-            base = ".".join(parent.split(".")[: len(parent.split(".")) - node.level + 1])
+            base = parent.rsplit(".", node.level - 1)[0]
             if node.module:
                 yield f"{base}.{node.module}"
             else:  # from . import a, b

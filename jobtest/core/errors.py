@@ -1,7 +1,7 @@
 """The errors a user meets before anything runs, and the one that means a bug in jobtest.
 
-What lives here: how an error says what is wrong, where, and what to do. What does not: the failures of jobs, which
-are data (`jobtest.core.model.Failure`) and end in a report, not in an exception.
+What lives here: how an error says what is wrong, where, and what to do. What does not: the failures of jobs,
+which are data (`jobtest.core.model.Failure`) and end in a report, not in an exception.
 """
 
 from __future__ import annotations
@@ -10,7 +10,15 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-__all__ = ["IllegalTransition", "JobtestError", "Problem", "ProjectError", "UsageError", "nearest", "did_you_mean"]
+__all__ = [
+    "IllegalTransition",
+    "JobtestError",
+    "Problem",
+    "ProjectError",
+    "UsageError",
+    "did_you_mean",
+    "nearest",
+]
 
 
 class JobtestError(Exception):
@@ -25,11 +33,13 @@ class Problem:
         what: One sentence, with the offending value in it.
         at: The places, as `file:line name`; both sides of a conflict, each edge of a cycle.
         fix: What to do, or empty where nothing sensible can be said.
+        tentative: It may come from a file that could not be read.
     """
 
     what: str
     at: tuple[str, ...] = ()
     fix: str = ""
+    tentative: bool = False
 
     def __str__(self) -> str:
         lines = [self.what, *(f"  at: {place}" for place in self.at)]
@@ -55,7 +65,10 @@ class UsageError(ProjectError):
 
 
 class IllegalTransition(JobtestError):
-    """An event that the present state of a run does not allow. This is a bug in jobtest, or a journal of another run."""
+    """An event that the present state of a run does not allow.
+
+    This is a bug in jobtest, or a journal of another run.
+    """
 
     def __init__(self, job: str, state: str, event: str) -> None:
         self.job, self.state, self.event = job, state, event

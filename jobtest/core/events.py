@@ -9,7 +9,6 @@ import types
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from enum import Enum
-from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from jobtest.core.model import Command, Failure, Kind, Outcome, Phase, Verdict
@@ -42,7 +41,10 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class PhaseStarted:
-    """A phase is about to call the user's code. `held_by` names what a first phase waited for: a resource or a worker."""
+    """A phase is about to call the user's code.
+
+    `held_by` names what a first phase waited for: `resource`, or empty for a worker.
+    """
 
     job: str
     attempt: int
@@ -81,7 +83,10 @@ class PhaseEnded:
 
 @dataclass(frozen=True, slots=True)
 class AttemptSuspended:
-    """A check said that its job is to run, and values it takes have yet to be made; the attempt begins anew after them."""
+    """A check said that its job is to run, and values it takes have yet to be made.
+
+    The attempt begins anew after them.
+    """
 
     job: str
     attempt: int
@@ -170,6 +175,7 @@ class Entry:
 
 
 _BY_NAME: Mapping[str, type] = {cls.__name__: cls for cls in get_args(Event)}
+_FIELDS: dict[type, tuple[tuple[str, object, Any], ...]] = {}
 
 
 def event_to_data(event: Event) -> dict[str, object]:
@@ -193,7 +199,7 @@ def event_from_data(data: Mapping[str, object]) -> Event:
     return made
 
 
-def _to_fields(value: object) -> dict[str, object]:
+def _to_fields(value: Event | Failure) -> dict[str, object]:
     out: dict[str, object] = {}
     for name, default, _ in _fields_of(type(value)):
         this = getattr(value, name)
@@ -212,10 +218,12 @@ def _to_json(value: object) -> object:
     return value
 
 
-@cache
 def _fields_of(cls: type) -> tuple[tuple[str, object, Any], ...]:
-    hints = get_type_hints(cls)
-    return tuple((field.name, field.default, hints[field.name]) for field in fields(cls))
+    """Return name, default and type hint of each field."""
+    if cls not in _FIELDS:
+        hints = get_type_hints(cls)
+        _FIELDS[cls] = tuple((field.name, field.default, hints[field.name]) for field in fields(cls))
+    return _FIELDS[cls]
 
 
 def _from_fields(cls: type, data: Mapping[str, object]) -> Any:  # noqa: ANN401 - the class is the caller's

@@ -1,7 +1,7 @@
 """Jobs and what they wait for: valid, acyclic, in definition order.
 
-A `Graph` that exists is valid: ids are unique, every edge leads to a job, and no job waits for itself, not even over
-others. Nothing recurses; construction is linear in jobs and edges.
+A `Graph` that exists is valid: ids are unique, every edge leads to a job, and no job waits for itself, not
+even over others. Nothing recurses; construction is linear in jobs and edges.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Graph:
         return self.jobs[job]
 
     def upstream(self, job: str) -> Sequence[Edge]:
-        """Return the edges of a job, one for each upstream job and kind; `after` only towards jobs of this graph."""
+        """Return the edges of a job as given; `after` only towards jobs of this graph."""
         return self._up[job]
 
     def downstream(self, job: str) -> Sequence[tuple[str, EdgeKind]]:
@@ -59,12 +59,19 @@ class Graph:
         return self._down[job]
 
     def closure(self, selected: Iterable[str]) -> set[str]:
-        """Return the smallest set that holds `selected` and, with each job, what it needs; `after` pulls in nothing."""
-        return self._reach(selected, lambda job: (e.upstream for e in self._up[job] if e.kind is not EdgeKind.AFTER))
+        """Return the smallest set that holds `selected` and, with each job, what it needs.
+
+        `after` pulls in nothing.
+        """
+        return self._reach(
+            selected, lambda job: (e.upstream for e in self._up[job] if e.kind is not EdgeKind.AFTER)
+        )
 
     def descendants(self, selected: Iterable[str]) -> set[str]:
         """Return the smallest set that holds `selected` and, with each job, those that need it."""
-        return self._reach(selected, lambda job: (d for d, kind in self._down[job] if kind is not EdgeKind.AFTER))
+        return self._reach(
+            selected, lambda job: (d for d, kind in self._down[job] if kind is not EdgeKind.AFTER)
+        )
 
     def only(self, kept: Collection[str]) -> Graph:
         """Return the graph of the jobs in `kept`, which must be closed under upstream."""
@@ -82,7 +89,9 @@ class Graph:
         for id, job in self.jobs.items():
             missing = [edge for edge in job.edges if edge.upstream not in self.jobs]
             self._up[id] = tuple(e for e in job.edges if e.upstream in self.jobs) if missing else job.edges
-            problems += [_unknown(job, edge, self.jobs) for edge in missing if edge.kind is not EdgeKind.AFTER]
+            problems += [
+                _unknown(job, edge, self.jobs) for edge in missing if edge.kind is not EdgeKind.AFTER
+            ]
             for edge in self._up[id]:
                 self._down[edge.upstream].append((id, edge.kind))
         return problems
@@ -116,7 +125,7 @@ class Graph:
         return problems
 
     def _walk(self, start: str, stuck: Collection[str], walked: set[str]) -> list[tuple[str, Edge]]:
-        """Follow upstream edges among stuck jobs until a job comes again; return the cycle if it is a new one."""
+        """Follow upstream edges among stuck jobs until a job comes again; return the cycle if it is new."""
         path: dict[str, Edge] = {}
         id = start
         while id not in walked:
@@ -156,7 +165,9 @@ def _cycle(jobs: Mapping[str, Job], path: Sequence[tuple[str, Edge]]) -> Problem
     lines = []
     for id, edge in path:
         place = edge.at or jobs[id].at
-        lines.append(f"{jobs[id].name} {verbs[edge.kind]} {jobs[edge.upstream].name}{f': {place}' if place else ''}")
+        lines.append(
+            f"{jobs[id].name} {verbs[edge.kind]} {jobs[edge.upstream].name}{f': {place}' if place else ''}"
+        )
     half = LONGEST_CYCLE_SHOWN // 2
     if len(path) > LONGEST_CYCLE_SHOWN:
         lines[half:-half] = [f"... {len(path) - 2 * half} more ..."]

@@ -1,4 +1,7 @@
-"""The nouns: jobs, edges, outcomes, failures. Data only; the callables of a job are looked up by id at the edge."""
+"""The nouns: jobs, edges, outcomes, failures.
+
+Data only; the callables of a job are looked up by id at the edge.
+"""
 
 from __future__ import annotations
 
@@ -128,8 +131,8 @@ class Take:
     Attributes:
         parameter: Name of the parameter.
         upstream: Ids of the jobs whose values are taken, in definition order.
-        keys: None if the value is that of the only upstream job; else the keys of the dict that is handed over, one for
-            each upstream job.
+        keys: None if the value is that of the only upstream job; else the keys of the dict that is handed
+            over, one for each upstream job.
     """
 
     parameter: str
@@ -145,7 +148,7 @@ class Retry:
         retries: Further attempts after the first, >= 0.
         delay: Seconds before the second attempt.
         backoff: Factor from one delay to the next; 1 is a fixed delay.
-        max_delay: Seconds that no delay exceeds, or None.
+        max_delay: Seconds that no delay exceeds, jitter included, or None: a year.
         jitter: Fraction of the delay by which it may be longer or shorter, 0 to 1.
         on: Names of exception types (as in a traceback, or with their module); empty means any failure.
     """
@@ -186,7 +189,6 @@ class Job:
         resources: Amounts it holds while it runs.
         retry: How often it is tried again.
         on_failure: What its failure does to others.
-        labels: Names by which others may select it.
         skip: Reason to skip it that is known before the run, or empty.
     """
 

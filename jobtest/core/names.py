@@ -1,7 +1,8 @@
 """From the names that users write to the ids of jobs: nearest first, joined on shared parameters.
 
-Promised: every reference is either linked or told as a problem; linking does not depend on the order of definitions,
-but for the order of a gathered dict, which is definition order. Time is linear in definitions and edges.
+Promised: every reference is either linked or told as a problem; linking does not depend on the order of
+definitions, but for the order of a gathered dict, which is definition order. Time is linear in definitions
+and edges.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def link(
 
 
 def pick(definitions: Sequence[Definition], spelled: str, asked: str) -> tuple[list[str], list[Problem]]:
-    """Return the ids of the instances that a name given from outside (an option) means, from the rootdir's view.
+    """Return the ids of the instances that a name given in an option means, from the rootdir's view.
 
     Args:
         definitions: All of the project.
@@ -112,7 +113,9 @@ def pick(definitions: Sequence[Definition], spelled: str, asked: str) -> tuple[l
     linker = _Linker(definitions, ())
     found = linker.resolve(spelled, "")
     if isinstance(found, _Unknown):
-        known = sorted({definition.name for definition in definitions} | {definition.id for definition in definitions})
+        known = sorted(
+            {definition.name for definition in definitions} | {definition.id for definition in definitions}
+        )
         what = f"{asked} names {spelled!r}, which is not a job"
         fix = did_you_mean(spelled, known, what="jobs are") or "there are no jobs"
         return [], [Problem(what=what, fix=fix)]
@@ -132,7 +135,9 @@ class _Found:
         (definition,) = self.definitions
         if self.only is None:
             return list(definition.instances)
-        return [instance for instance in definition.instances if instance.id == f"{definition.id}[{self.only}]"]
+        return [
+            instance for instance in definition.instances if instance.id == f"{definition.id}[{self.only}]"
+        ]
 
 
 class _Unknown:
@@ -169,11 +174,11 @@ class _Linker:
             links[instance.id] = Links(tuple(edges.values()), tuple(takes))
 
     def resolve(self, spelled: str, path: str) -> _Found | _Unknown:
-        """Return the definitions at the nearest distance that has any; more than one is for the caller to refuse."""
+        """Return the definitions at the nearest distance that has any; more than one is to be refused."""
         bare, only = _split(spelled)
         if "::" in bare:
             definition = self._by_id.get(bare)
-            found = (definition,) if definition else ()
+            found: tuple[Definition, ...] = (definition,) if definition else ()
         else:
             found = _nearest(self._by_name.get(bare.removeprefix("job_"), ()), path)
         if not found:
@@ -209,7 +214,7 @@ class _Linker:
             verb = "comes after" if reference.kind is EdgeKind.AFTER else "needs"
             what = f"job {definition.name!r} {verb} {target!r}, which is not a job"
             known = {*self._by_name, *self._by_id} if "::" in target else self._by_name
-        return Problem(what=what, at=(reference.at,), fix=self._suggest(target, known))
+        return Problem(what=what, at=(reference.at,), fix=self._suggest(target, known), tentative=True)
 
     def _suggest(self, target: str, known: Collection[str]) -> str:
         bare, only = _split(target)
@@ -240,18 +245,25 @@ class _Linker:
             wanted = ", ".join(f"{name}={instance.params[name]!r}" for name in shared)
             has = ", ".join(one.id for one in upstream.instances[:12])
             what = f"job {instance.id!r} asks for {reference.target!r} with {wanted}, which does not exist"
-            self.problems.append(Problem(what=what, at=(reference.at, upstream.at), fix=f"its instances are: {has}"))
+            self.problems.append(
+                Problem(what=what, at=(reference.at, upstream.at), fix=f"its instances are: {has}")
+            )
             return (), None
         if len(shared) == len(first.params) and len(matched) == 1:
             return matched, None
         keys = tuple(_rest_id(one, shared) for one in matched)
         if len(set(keys)) != len(keys) and reference.kind is EdgeKind.VALUE:
             twice = next(one for one in keys if keys.count(one) > 1)
-            what = f"job {definition.name!r} gathers {reference.target!r}, and two of its instances have the id {twice!r}"
-            self.problems.append(Problem(what=what, at=(reference.at, upstream.at), fix="give them ids of their own"))
+            gathers = f"job {definition.name!r} gathers {reference.target!r}"
+            what = f"{gathers}, and two of its instances have the id {twice!r}"
+            self.problems.append(
+                Problem(what=what, at=(reference.at, upstream.at), fix="give them ids of their own")
+            )
         return matched, keys
 
-    def _grouped(self, upstream: Definition, shared: tuple[str, ...]) -> dict[tuple[object, ...], list[Instance]]:
+    def _grouped(
+        self, upstream: Definition, shared: tuple[str, ...]
+    ) -> dict[tuple[object, ...], list[Instance]]:
         cached = self._groups.get((upstream.id, shared))
         if cached is None:
             cached = {}

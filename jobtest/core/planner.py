@@ -1,7 +1,8 @@
 """What is to be done and why, decided before anything runs.
 
-A `Plan` is a value: the part of the graph that takes part, and for each job of it a decision. It says which jobs are
-attempted for certain, which only if another one wants their value, which are skipped, and how early each should go.
+A `Plan` is a value: the part of the graph that takes part, and for each job of it a decision. It says which
+jobs are attempted for certain, which only if another one wants their value, which are skipped, and how early
+each should go.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class Decision:
         must_run: It runs even if its check holds, and why; else empty.
         skip: Why it is skipped; else empty.
         causes: Of a skipped job: the skipped jobs that it needs.
-        rank: Length of the longest way from its start to the end of the run, in seconds where known, else jobs.
+        rank: Length of the longest way from its start to the end of the run, in seconds where known, else
+            jobs.
         wave: Number of jobs before it on the longest way from the beginning.
     """
 
@@ -58,7 +60,7 @@ class Plan:
 
     @cached_property
     def order(self) -> tuple[str, ...]:
-        """The ids as one worker would start them: upstream first, then priority, longer way to the end, definition."""
+        """The ids as one worker would start them: upstream first, then priority, rank, definition."""
         position = {id: at for at, id in enumerate(self.graph.jobs)}
         waiting = {id: len(self.graph.upstream(id)) for id in self.graph.jobs}
         ready = [self._key(id, position) for id, count in waiting.items() if not count]
@@ -113,7 +115,8 @@ def make_plan(
     Args:
         graph: All jobs of the project.
         select: Ids asked for; with them comes all they need. None: all jobs.
-        named: Ids that the user selected by their name: those without a check run even if nobody takes their value.
+        named: Ids that the user selected by their name: those without a check run even if nobody takes their
+            value.
         exclude: Ids to skip, with the reason; what needs them is skipped too.
         force: Ids that run even if their check holds.
         seconds: Known durations by id, for ranks; jobs without one count as the mean of those with one, or 1.
@@ -139,7 +142,9 @@ def make_plan(
             skip, causes = skips[id]
             decisions[id] = Decision(False, skip, "", skip, causes, ranks[id], waves[id])
         else:
-            decisions[id] = Decision(bool(needs[id]), needs[id] or "not needed", must_run, "", (), ranks[id], waves[id])
+            decisions[id] = Decision(
+                bool(needs[id]), needs[id] or "not needed", must_run, "", (), ranks[id], waves[id]
+            )
     return Plan(part, decisions, left_out, command)
 
 
@@ -171,7 +176,7 @@ def _upstream_first(graph: Graph) -> list[str]:
 def _skips(
     graph: Graph, exclude: Mapping[str, str], command: Command
 ) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Return reason and causes of each skipped job; a job that needs a skipped one is skipped, naming the root."""
+    """Return reason and causes of each skipped job; what needs a skipped one is skipped, naming the root."""
     skips: dict[str, tuple[str, tuple[str, ...]]] = {}
     for id, job in graph.jobs.items():
         reason = job.skip or exclude.get(id, "")
@@ -208,7 +213,7 @@ def _waves(graph: Graph, order: list[str]) -> dict[str, int]:
 def _needs(
     graph: Graph, order: list[str], named: Collection[str], force: Collection[str], skipped: Collection[str]
 ) -> dict[str, str]:
-    """Return why each job is attempted for certain; empty for those that only run if a consumer wants their value."""
+    """Return why each job is attempted for certain; empty for those that only run on demand."""
     needs: dict[str, str] = {}
     for id in reversed(order):
         job = graph[id]

@@ -4,13 +4,13 @@ The table (PRODUCT 4). `check` and `recheck` ask the same function; a job withou
 
 | phase | verdict | then |
 |---|---|---|
-| check | ok | end `unchanged`; or run, if forced or its value is wanted and there is none; or hold until one wants it |
+| check | ok | end `unchanged`; or run, if forced; or hold, if its value is taken and there is none |
 | check | not_holding | run; a gate: try again or end `failed (check_failed)` |
 | check, recheck | broken | end `failed (broken_check)` |
 | any | setup_error | try again or end `failed (setup_error)` |
 | run | ok | recheck; without a check: end `changed` |
 | run | raised | recheck, which decides; without a check: try again or end `failed (run_error)` |
-| run | would_run, drifted | end `would-run`, `failed (check_failed)`: these come from the executors of a plan and a drift |
+| run | would_run, drifted | end `would-run`, `failed (check_failed)`: from the executors of a plan, a drift |
 | recheck | ok | end `changed`; `failed (run_error)` if run raised, its value is wanted and there is none |
 | recheck | not_holding | try again or end `failed` |
 | describe | ok | end as the check or the recheck said |
@@ -20,13 +20,16 @@ The table (PRODUCT 4). `check` and `recheck` ask the same function; a job withou
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from jobtest.core.events import PhaseEnded
 from jobtest.core.model import Failure, Job, Kind, Outcome, Phase, Retry, Verdict
 
 __all__ = ["Again", "End", "Go", "Hold", "Progress", "Step", "first_phase", "next_step", "retry_delay"]
+
+LONGEST_DELAY = 365 * 86400.0
+"""Seconds that no delay exceeds if the user does not say: a year, which any clock can count."""
 
 
 @dataclass(slots=True)
@@ -108,10 +111,13 @@ def next_step(job: Job, progress: Progress, ended: PhaseEnded) -> Step:
             return End(Outcome.UNKNOWN, said)
         case Verdict.INTERRUPTED:
             return End(Outcome.CANCELLED, said or "interrupted", Kind.CANCELLED)
-        case Verdict.BROKEN:
+        case Verdict.BROKEN if ended.phase in (Phase.CHECK, Phase.RECHECK):
             return End(Outcome.FAILED, f"its check is broken: {said}", Kind.BROKEN_CHECK)
-        case _:
-            return _AFTER[ended.phase](job, progress, ended, said)
+    if ended.verdict not in _DECIDED_BY.get(ended.phase, ()):
+        raise ValueError(
+            f"{ended.phase.value} cannot end as {ended.verdict.value}; this is a bug of the executor"
+        )
+    return _AFTER[ended.phase](job, progress, ended, said)
 
 
 def _after_check(job: Job, progress: Progress, ended: PhaseEnded, said: str) -> Step:
@@ -150,37 +156,40 @@ def _after_recheck(job: Job, progress: Progress, ended: PhaseEnded, said: str) -
             reason = f"run raised {raised}; {reason}"
         kind = Kind.CHECK_FAILED if raised is None else Kind.RUN_ERROR
         return Again(End(Outcome.FAILED, reason, kind), raised or ended.failure)
-    if raised is None:
-        return _changed(job, progress)
-    if progress.wanted and not progress.has_value and not job.has_describe:
+    if raised is not None and progress.wanted and not progress.has_value and not job.has_describe:
         reason = f"run raised {raised}; its check holds, but there is no value and another job takes it"
         return Again(End(Outcome.FAILED, reason, Kind.RUN_ERROR), raised)
-    return _changed(job, progress, (f"run raised {raised}, and its check holds",))
+    return _changed(job, progress)
 
 
 def _after_describe(_: Job, progress: Progress, ended: PhaseEnded, said: str) -> Step:
     if ended.verdict is Verdict.RAISED:
         return End(Outcome.FAILED, f"describe raised {said}", Kind.RUN_ERROR)
-    return End(progress.pending or Outcome.UNCHANGED, progress.reason)
+    return _ended(progress.pending or Outcome.UNCHANGED, progress)
 
 
-def _changed(job: Job, progress: Progress, notes: tuple[str, ...] = ()) -> Step:
-    if job.has_describe:
-        return Go(Phase.DESCRIBE, progress.reason)
-    return End(Outcome.CHANGED, progress.reason, None, notes)
+def _changed(job: Job, progress: Progress) -> Step:
+    return Go(Phase.DESCRIBE, progress.reason) if job.has_describe else _ended(Outcome.CHANGED, progress)
 
 
-def _no_decision(_: Job, __: Progress, ended: PhaseEnded, ___: str) -> Step:
-    raise ValueError(f"{ended.phase.value} decides nothing about a job")
+def _ended(outcome: Outcome, progress: Progress) -> End:
+    raised = progress.run_failure
+    notes = (f"run raised {raised}, and its check holds",) if raised is not None else ()
+    return End(outcome, progress.reason, None, notes)
 
+
+_DECIDED_BY: Mapping[Phase, tuple[Verdict, ...]] = {
+    Phase.CHECK: (Verdict.OK, Verdict.NOT_HOLDING),
+    Phase.RUN: (Verdict.OK, Verdict.RAISED, Verdict.WOULD_RUN, Verdict.DRIFTED),
+    Phase.RECHECK: (Verdict.OK, Verdict.NOT_HOLDING),
+    Phase.DESCRIBE: (Verdict.OK, Verdict.RAISED),
+}
 
 _AFTER: dict[Phase, Callable[[Job, Progress, PhaseEnded, str], Step]] = {
     Phase.CHECK: _after_check,
     Phase.RUN: _after_run,
     Phase.RECHECK: _after_recheck,
     Phase.DESCRIBE: _after_describe,
-    Phase.CLOSE: _no_decision,
-    Phase.CLEANUP: _no_decision,
 }
 
 
@@ -197,7 +206,9 @@ def retry_delay(retry: Retry, attempt: int, failure: Failure | None, chance: flo
         return None
     if retry.on and (failure is None or not set(retry.on).intersection(failure.types)):
         return None
-    delay = retry.delay * retry.backoff ** (attempt - 1)
-    if retry.max_delay is not None:
-        delay = min(delay, retry.max_delay)
-    return delay * (1 + retry.jitter * (2 * chance - 1))
+    longest = LONGEST_DELAY if retry.max_delay is None else retry.max_delay
+    try:
+        delay = min(retry.delay * retry.backoff ** (attempt - 1), longest)
+    except OverflowError:
+        delay = longest if retry.delay else 0.0
+    return min(delay * (1 + retry.jitter * (2 * chance - 1)), longest)

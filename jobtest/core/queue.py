@@ -1,14 +1,15 @@
 """Who is next: ready jobs in order, and the places and resources they take.
 
-Promised: never more jobs at once than places, never more of a resource than there is, a job that must be alone is
-alone. Nobody starves: see `AGEING`. Each operation costs O(log n), whatever waits.
+Promised: never more jobs at once than places, never more of a resource than there is, a job that must be
+alone is alone, and nobody starves (the bounds are those of `ReadyQueue`). Each operation costs O(log n),
+whatever waits.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from jobtest.core.errors import Problem, ProjectError
 from jobtest.core.model import Job
@@ -16,7 +17,7 @@ from jobtest.core.model import Job
 __all__ = ["AGEING", "ReadyQueue"]
 
 AGEING = 100
-"""Starts after which a waiting job is worth one priority more than a newcomer."""
+"""Starts after which a waiting job is worth one priority more than a newcomer, and steps aside no more."""
 
 Key = tuple[int, float, int, str]
 
@@ -26,17 +27,21 @@ class _Place:
     job: Job
     key: Key
     waiting: bool = True
-    held_by: str = field(default="")
+    held_by: str = ""
+    aside_since: int | None = None
 
 
 class ReadyQueue:
     """Ready jobs, best first.
 
-    The best is the one with the highest effective priority, then the longest way to the end, then the lowest position.
-    A job that joins after `AGEING` further starts counts one priority less than one that joined before; so a job of
-    priority p is overtaken by at most `AGEING * (P - p + 1)` starts of jobs that joined after it, where P is the
-    highest priority. A job that lacks a resource steps aside and keeps its turn at that resource. A job that must be
-    alone is not overtaken: nothing starts until it can.
+    The best is the one with the highest effective priority, then the longest way to the end, then the lowest
+    position. A job that joins after `AGEING` further starts counts one priority less than one that joined
+    before; so a job of priority p is overtaken only by jobs that joined during the first `AGEING * (P - p +
+    1)` starts after it joined, where P is the highest priority.
+
+    A job that lacks a resource steps aside and keeps its turn at that resource. If it has its turn there, and
+    lacks another one then, and `AGEING` jobs have started since it first stepped aside, nothing starts until
+    it can. A job that must be alone does not step aside: when it is the best, nothing starts until it can.
 
     Args:
         capacity: Jobs that may have started and not left, >= 1.
@@ -50,7 +55,7 @@ class ReadyQueue:
         self._ready: list[Key] = []
         self._parked: dict[str, list[Key]] = {}
         self._places: dict[str, _Place] = {}
-        self._inside: dict[str, Job] = {}
+        self._inside: dict[str, Mapping[str, int]] = {}
         self._starts = 0
         self._alone = False
 
@@ -62,7 +67,8 @@ class ReadyQueue:
         """
         problems = [
             Problem(
-                what=f"job {job.name!r} asks for {amount} of resource {name!r}, and there is {self._limits.get(name, 0)}",
+                what=f"job {job.name!r} asks for {amount} of resource {name!r}, "
+                f"and there is {self._limits.get(name, 0)}",
                 at=(job.at,) if job.at else (),
                 fix=f"set resources.{name} = {amount} in the settings, or ask for less",
             )
@@ -83,12 +89,23 @@ class ReadyQueue:
         heapq.heappush(self._ready, place.key)
         self._step_aside()
 
+    @property
+    def free(self) -> bool:
+        """Whether there is a place for one more."""
+        return not self._alone and len(self._inside) < self._capacity
+
+    def enter(self, id: str) -> None:
+        """Give a place to what never queued up; it holds nothing else."""
+        self._inside[id] = {}
+
     def best(self) -> tuple[str, str] | None:
         """Return the id of the job that may start now and what held it up (`resource`, or empty), or None."""
-        if not self._ready or self._alone or len(self._inside) >= self._capacity:
+        if not self._ready or not self.free:
             return None
         place = self._places[self._ready[0][-1]]
         if place.job.exclusive and self._inside:
+            return None
+        if place.aside_since is not None and self._lacking(place):
             return None
         return place.job.id, place.held_by
 
@@ -100,7 +117,7 @@ class ReadyQueue:
         heapq.heappop(self._ready)
         place = self._places[id]
         place.waiting, place.held_by = False, ""
-        self._inside[id] = place.job
+        self._inside[id] = place.job.resources
         self._starts += 1
         self._alone = bool(place.job.exclusive)
         for name, amount in place.job.resources.items():
@@ -110,18 +127,19 @@ class ReadyQueue:
         return True
 
     def leave(self, id: str) -> None:
-        """Take back what a started job holds; nothing, if it holds nothing. One that still waited is forgotten."""
+        """Take back what a started job holds, if anything. One that still waited is forgotten."""
         place = self._places.get(id)
         if place is not None and place.waiting:
             place.waiting = False
+            self._call_back(place.job.resources)
             self._step_aside()
-        job = self._inside.pop(id, None)
-        if job is None:
+        held = self._inside.pop(id, None)
+        if held is None:
             return
         self._alone = False
-        for name, amount in job.resources.items():
+        for name, amount in held.items():
             self._in_use[name] -= amount
-        self._call_back(job.resources)
+        self._call_back(held)
         self._step_aside()
 
     def clear(self) -> None:
@@ -134,13 +152,19 @@ class ReadyQueue:
         while self._ready:
             place = self._places[self._ready[0][-1]]
             lacking = self._lacking(place) if place.waiting else ""
-            if lacking is None:
+            if lacking is None or (lacking and self._overdue(place)):
                 return
             key = heapq.heappop(self._ready)
             if lacking:
                 place.held_by = "resource"
                 heapq.heappush(self._parked.setdefault(lacking, []), key)
                 self._call_back(name for name in place.job.resources if name != lacking)
+
+    def _overdue(self, place: _Place) -> bool:
+        """Tell whether a job that lacks a resource has been passed so often that nobody may pass it now."""
+        if place.aside_since is None:
+            place.aside_since = self._starts
+        return self._starts - place.aside_since >= AGEING
 
     def _lacking(self, place: _Place) -> str | None:
         for name, amount in place.job.resources.items():

@@ -125,7 +125,9 @@ class Summary:
 
     def root_causes(self) -> Mapping[str, list[str]]:
         """Return the failed jobs, each with those it blocked."""
-        roots: dict[str, list[str]] = {id: [] for id, record in self.jobs.items() if record.outcome is Outcome.FAILED}
+        roots: dict[str, list[str]] = {
+            id: [] for id, record in self.jobs.items() if record.outcome is Outcome.FAILED
+        }
         for id, record in self.jobs.items():
             if record.outcome is Outcome.BLOCKED:
                 for cause in record.causes[:1]:
@@ -137,7 +139,9 @@ class Summary:
 
         It ends with the job that ended last; before each job stands the upstream job that ended last.
         """
-        ended = {id: record.ended_at for id, record in self.jobs.items() if record.attempts and record.ended_at}
+        ended = {
+            id: record.ended_at for id, record in self.jobs.items() if record.attempts and record.ended_at
+        }
         path = []
         at = max(ended, key=lambda id: ended[id] or 0.0, default=None)
         while at is not None:
@@ -190,9 +194,8 @@ class Summary:
         elif record.since is not None:
             self._waited(record, event.held_by, at - record.since)
         if record.attempts and record.attempts[-1].number == event.attempt:
-            record.attempts[-1].phases.clear()
-        else:
-            record.attempts.append(AttemptRecord(event.attempt))
+            record.attempts.pop()
+        record.attempts.append(AttemptRecord(event.attempt))
 
     def _first_wait(self, record: JobRecord, held_by: str, at: float) -> None:
         ends = [self.jobs[edge.upstream].ended_at for edge in self.plan.graph.upstream(record.id)]
@@ -226,7 +229,12 @@ class Summary:
 
     @staticmethod
     def _job_ended(record: JobRecord, event: JobEnded, at: float) -> None:
-        record.outcome, record.reason, record.kind, record.causes = event.outcome, event.reason, event.kind, event.causes
+        record.outcome, record.reason, record.kind, record.causes = (
+            event.outcome,
+            event.reason,
+            event.kind,
+            event.causes,
+        )
         record.notes += event.notes
         record.ended_at = at
 
@@ -237,5 +245,3 @@ def summarize(plan: Plan, entries: Iterable[Entry]) -> Summary:
     for entry in entries:
         summary.apply(entry)
     return summary
-
-

@@ -1,1 +1,1 @@
-"""What does: the loop that carries out the scheduler's commands, the clock, and the executors that call bodies."""
+"""What does: the loop that carries out commands, the clock, and the executors that call bodies."""

@@ -12,7 +12,17 @@ from typing import Protocol
 
 from jobtest.core.model import Failure, Job, Phase, Verdict
 
-__all__ = ["NO_VALUE", "Call", "FunctionCall", "Output", "Result", "Ticket", "failure_of", "judge", "one_line"]
+__all__ = [
+    "NO_VALUE",
+    "Call",
+    "FunctionCall",
+    "Output",
+    "Result",
+    "Ticket",
+    "failure_of",
+    "judge",
+    "one_line",
+]
 
 
 class _NoValue:
@@ -158,7 +168,9 @@ def judge(ticket: Ticket, value: object, error: BaseException | None) -> Result:
         return Result(Verdict.RAISED, failure_of(error, with_text=True), error=error)
     if isinstance(error, BROKEN_CHECK):
         return Result(Verdict.BROKEN, failure_of(error, with_text=True), error=error)
-    return Result(Verdict.NOT_HOLDING, failure_of(error, with_text=ticket.phase is Phase.RECHECK), error=error)
+    return Result(
+        Verdict.NOT_HOLDING, failure_of(error, with_text=ticket.phase is Phase.RECHECK), error=error
+    )
 
 
 def _judge_check(ticket: Ticket, value: object) -> Result:
@@ -166,7 +178,8 @@ def _judge_check(ticket: Ticket, value: object) -> Result:
         return Result(Verdict.OK)
     if value is False:
         return Result(Verdict.NOT_HOLDING, Failure("it returned False"))
-    said = f"it returned {short_repr(value)}; a check holds when it returns None or True, and does not when it returns False"
+    rule = "a check holds when it returns None or True, and does not when it returns False"
+    said = f"it returned {short_repr(value)}; {rule}"
     return Result(Verdict.BROKEN, Failure(said), error=TypeError(f"check of {ticket.job.name!r}: {said}"))
 
 

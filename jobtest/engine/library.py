@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,16 +109,19 @@ class _FunctionBodies:
             return FunctionCall(ticket, self._held.closer(ticket.job.id), {})
         function = self._functions[ticket.job.id].of(ticket.phase)
         if function is None:
-            return Result(Verdict.OK)
+            return Result(Verdict.OK, value=None)
         names = self._parameters(function)
-        arguments = values if names is None else {name: value for name, value in values.items() if name in names}
+        arguments = (
+            values if names is None else {name: value for name, value in values.items() if name in names}
+        )
         if ticket.phase is Phase.RUN and ticket.job.is_generator:
             function = self._held.opener(ticket.job.id, function)
         return FunctionCall(ticket, function, arguments)
 
     def attempt_over(self, job: str) -> None:
-        """Close what a failed attempt holds open."""
-        self._held.closer(job)()
+        """Close what a failed attempt holds open; the attempt has failed already, and another one follows."""
+        with suppress(Exception):
+            self._held.closer(job)()
 
     def job_over(self, job: str) -> None:
         """Nothing to let go of."""

@@ -1,14 +1,16 @@
 """The loop: asks the scheduler what is to be done, writes it down, does it.
 
-Journal first, then the scheduler, then observers. A store that cannot write stops the run; an observer that raises is
-switched off and named once.
+Journal first, then the scheduler, then observers. A store that cannot write stops the run; an observer that
+raises is switched off and named once.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any, Protocol, TypeVar
 
 from jobtest.core.events import (
     AttemptSuspended,
@@ -34,8 +36,13 @@ from jobtest.state.store import Store
 
 __all__ = ["Bodies", "Engine", "Observer", "failed"]
 
+T = TypeVar("T")
 Observer = Callable[[Entry], None]
 NOTHING = Output()
+TAIL = (Phase.CLOSE, Phase.CLEANUP)
+
+LONGEST_WAIT = 3600.0
+"""Seconds after which a wait for a backoff begins anew: the waits of an operating system have a limit."""
 
 
 class Bodies(Protocol):
@@ -46,7 +53,8 @@ class Bodies(Protocol):
 
         Args:
             ticket: Which phase of which job.
-            values: The values of upstream jobs by parameter, and under the job's own name its own, if there is one.
+            values: The values of upstream jobs by parameter, and under the job's own name its own, if there
+                is one.
 
         Returns:
             The call, or what the phase came to without one, e.g. because its set-up failed.
@@ -112,6 +120,7 @@ class Engine:
         self._scheduler = Scheduler(
             plan, capacity=workers, resources=resources, retry_limit=retry_limit, chance=self._chance
         )
+        self._calls: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
         self._seq = 0
         self._active: dict[str, Ticket] = {}
         self._stop_reason = ""
@@ -126,7 +135,7 @@ class Engine:
         return self._interrupted
 
     def stop(self, reason: str) -> None:
-        """Start nothing new; what runs goes on to its end. Safe to call from anywhere, also from signal handlers."""
+        """Start nothing new; what runs goes on to its end. Safe from anywhere, also signal handlers."""
         self._stop_reason = self._stop_reason or reason
         self._executor.wake()
 
@@ -134,6 +143,13 @@ class Engine:
         """As `stop`, but what runs is given up after the grace."""
         self._interrupted = True
         self.stop(reason)
+
+    def on_main(self, function: Callable[[], T]) -> T:
+        """Call a function on the thread of the loop and return its value; for bodies on other threads."""
+        future: Future[T] = Future()
+        self._calls.put((function, future))
+        self._executor.wake()
+        return future.result()
 
     def run(self) -> Summary:
         """Carry out the plan; returns when every job has ended and nothing is owed."""
@@ -166,22 +182,32 @@ class Engine:
             self._give_up()
 
     def _give_up(self) -> None:
-        """End what still runs; its late result will be thrown away."""
-        for ticket in list(self._active.values()):
+        """End what still runs and throw away its late result. What closes and cleans up has its time."""
+        for ticket in [ticket for ticket in self._active.values() if ticket.phase not in TAIL]:
             said = Failure(f"interrupted, and still running {self._grace:g} s later")
             self._finished(ticket, Result(Verdict.INTERRUPTED, said))
 
     def _patience(self) -> float | None:
         """Return how long there is nothing to do but wait: until a backoff or the grace is over."""
-        times = [at for at in (self._scheduler.wakes_at(), self._deadline) if at is not None]
-        if not times and not self._active:
+        wakes_at, now = self._scheduler.wakes_at(), self._clock.now()
+        waits = [LONGEST_WAIT, wakes_at - now] if wakes_at is not None else []
+        if self._deadline is not None and any(ticket.phase not in TAIL for ticket in self._active.values()):
+            waits.append(self._deadline - now)
+        if not waits and not self._active:
             raise AssertionError("nothing runs and nothing is to be done; this is a bug in jobtest")
-        return max(0.0, min(times) - self._clock.now()) if times else None
+        return max(0.0, min(waits)) if waits else None
 
     def _collect(self, timeout: float | None) -> None:
         for ticket, result in self._executor.collect(timeout):
             if self._active.get(ticket.job.id) is ticket:
                 self._finished(ticket, result)
+
+        while not self._calls.empty():
+            function, future = self._calls.get()
+            try:
+                future.set_result(function())
+            except BaseException as error:  # noqa: BLE001 - it is the caller's
+                future.set_exception(error)
 
     def _carry_out(self, event: Event) -> None:
         if isinstance(event, PhaseStarted):
@@ -222,13 +248,20 @@ class Engine:
         """Fetch the value of a parameter; return the id of an upstream job that has none, or empty."""
         for upstream in take.upstream:
             if upstream not in self.values:
-                return upstream
+                if not self._is_gate(upstream):
+                    return upstream
+                self.values[upstream] = None
         if take.keys is None:
             values[take.parameter] = self.values[take.upstream[0]]
         else:
             taken = (self.values[upstream] for upstream in take.upstream)
             values[take.parameter] = dict(zip(take.keys, taken, strict=True))
         return ""
+
+    def _is_gate(self, id: str) -> bool:
+        """Tell whether a job has nothing that could make a value; what is taken of it is None."""
+        job = self.plan.graph[id]
+        return not job.has_run and not job.has_describe
 
     def _finished(self, ticket: Ticket, result: Result) -> None:
         job = ticket.job
@@ -253,7 +286,7 @@ class Engine:
                 tuple(output.notes),
             )
         )
-        if ticket.phase in (Phase.CLOSE, Phase.CLEANUP):
+        if ticket.phase in TAIL:
             self._bodies.tail_over(job.id, result)
 
     def _append(self, event: Event) -> None:
@@ -279,6 +312,8 @@ def failed(summary: Summary) -> bool:
     """Tell whether a run has anything that must not end with exit status 0."""
     bad = (Outcome.FAILED, Outcome.BLOCKED, Outcome.CANCELLED)
     tails = any(
-        tail is not None and not tail.ok for record in summary.jobs.values() for tail in (record.close, record.cleanup)
+        tail is not None and not tail.ok
+        for record in summary.jobs.values()
+        for tail in (record.close, record.cleanup)
     )
     return tails or any(summary.totals()[outcome] for outcome in bad)

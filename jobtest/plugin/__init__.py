@@ -1,0 +1,90 @@
+"""The pytest plugin: the only room that knows pytest.
+
+This file is imported by every pytest run, so it holds no more than the options; the rest is imported when
+`--orchestrate` is seen.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["pytest_addoption", "pytest_configure", "pytest_load_initial_conftests"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of jobtest, all in one group of `--help`."""
+    group = parser.getgroup("jobtest", "jobs (jobtest)")
+    add = group.addoption
+    add("--orchestrate", action="store_true", help="run the jobs of job_*.py instead of tests")
+    add("-J", "--job-parallel", metavar="N", help="jobs that may run at once: a number or auto (default: 1)")
+    add("--plan", action="store_true", help="ask the checks and show what would run and why; run nothing")
+    add("--drift", action="store_true", help="ask the checks only; a job that is not in its desired state fails")
+    repeated = {"action": "append", "default": [], "metavar": "NAME"}
+    add("--job-only", **repeated, help="this job and what it needs; may be repeated")
+    add("--job-exclude", **repeated, help="not this job, nor what needs it; may be repeated")
+    add("--job-downstream", action="store_true", help="add what depends on the selected jobs")
+    add("--job-force", **repeated, help="run this job even if its check holds; may be repeated")
+    add(
+        "--job-set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="set a parameter (fixture params); VALUE is TOML, or else text; may be repeated",
+    )
+    add("--job-resource", action="append", default=[], metavar="NAME=N", help="how much there is of a resource")
+    add("--job-report", action="append", default=[], metavar="FILE.json", help="write a report of the run")
+    add("--job-events", metavar="FILE.jsonl", help="write each event of the run, one a line, as it happens")
+    add(
+        "--job-graph",
+        action="append",
+        default=[],
+        metavar="tree|FILE",
+        help="show the graph: tree, or a file .mmd .dot .svg .json",
+    )
+
+
+def pytest_load_initial_conftests(early_config: pytest.Config, args: Sequence[str]) -> None:
+    """Refuse the options of pytest-xdist before they are found unknown."""
+    if not early_config.known_args_namespace.orchestrate:
+        return
+    for arg in args:
+        if arg in ("-n", "--numprocesses", "--dist") or arg.startswith(("-n=", "--numprocesses=", "--dist=")):
+            raise pytest.UsageError(_NOT_XDIST.format(arg=arg))
+        if arg.startswith("-n") and (arg[2:].isdigit() or arg[2:] in ("auto", "logical")):
+            raise pytest.UsageError(_NOT_XDIST.format(arg=arg))
+
+
+_NOT_XDIST = "{arg} belongs to pytest-xdist and runs tests in parallel\n  fix: for jobs use -J N, or -J auto"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Switch orchestration on if asked to; else do nothing."""
+    if config.option.orchestrate:
+        from jobtest.plugin.session import configure
+
+        configure(config)
+    else:
+        asked = [name for name, dest in _NEEDS_FLAG.items() if getattr(config.option, dest)]
+        if asked:
+            raise pytest.UsageError(f"{asked[0]} is for jobs\n  fix: add --orchestrate")
+
+
+_NEEDS_FLAG = {
+    "-J": "job_parallel",
+    "--plan": "plan",
+    "--drift": "drift",
+    "--job-only": "job_only",
+    "--job-exclude": "job_exclude",
+    "--job-downstream": "job_downstream",
+    "--job-force": "job_force",
+    "--job-set": "job_set",
+    "--job-resource": "job_resource",
+    "--job-report": "job_report",
+    "--job-events": "job_events",
+    "--job-graph": "job_graph",
+}

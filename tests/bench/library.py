@@ -2,8 +2,8 @@
 
     python library.py independent 10000        python library.py layers 100 100
 
-prints JSON: seconds of wall and CPU for `graph` (from jobs to a valid graph), `plan` and `run`. Making the job objects
-is not counted: collecting is another row's matter. The store is the one in memory, the bodies do nothing.
+prints JSON: seconds of wall and CPU for `graph` (from jobs to a valid graph), `plan` and `run`. Making the
+job objects is not counted: that is collection. The store is the one in memory, the bodies do nothing.
 """
 
 import json
@@ -11,11 +11,13 @@ import sys
 import time
 
 import scenarios
-from jobtest import Graph, Job, make_plan, run
+from scenarios import name
+
+from jobtest import Graph, Job, Outcome, make_plan, run
 
 
-def nothing(*_args, **_values):
-    """The body of every job."""
+def nothing(**values):
+    """The body of every job; it takes what it is given."""
 
 
 class Laps:
@@ -35,19 +37,17 @@ class Laps:
 
 def main(kind, *sizes):
     shape = getattr(scenarios, kind)(*map(int, sizes))
-    jobs = [
-        Job(id=scenarios.name(number), needs=tuple(map(scenarios.name, needs)))
-        for number, needs in enumerate(shape)
-    ]
+    jobs = [Job.of(name(number), takes=[name(need) for need in needs]) for number, needs in enumerate(shape)]
     bodies = {job.id: nothing for job in jobs}
     laps = Laps()
     graph = Graph(jobs)
     laps.lap("graph")
     plan = make_plan(graph)
     laps.lap("plan")
-    done = run(plan, bodies)
+    summary = run(plan, bodies)
     laps.lap("run")
-    assert len(shape) == sum(job.outcome.value == "changed" for job in done.jobs), "not all jobs have run"
+    if summary.totals() != {Outcome.CHANGED: len(shape)}:
+        sys.exit(f"not all jobs have run: {summary.totals()}")
     print(json.dumps(laps.laps))
 
 

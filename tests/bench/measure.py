@@ -1,10 +1,11 @@
 """Starts processes, times them from outside and makes ratios. Knows nothing of tools, scenarios or tables.
 
-Wall seconds are a monotonic clock read before the start and after the child is reaped; user and system seconds and
-peak memory are the operating system's account of the finished child (`os.wait4`), grandchildren it waited for included.
-What is compared runs in turn, A B A B, so that a machine that gets slower makes both slower.
+Wall seconds are a monotonic clock read before the start and after the child is reaped; CPU seconds and peak
+memory are the operating system's account of the finished child (`os.wait4`), with the grandchildren it waited
+for. What is compared runs in turn, A B B A, so that a machine that gets slower makes both slower.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -83,10 +84,8 @@ def _clean(folder: Path) -> None:
 
 
 def _kill(group: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):  # it ended by itself in the same moment
         os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        pass  # it ended by itself in the same moment
 
 
 def once(command: Command) -> Sample:
@@ -107,10 +106,11 @@ def once(command: Command) -> Sample:
     child.returncode = os.waitstatus_to_exitcode(status)
     text = output.read_text("utf-8", "replace")
     if child.returncode == -signal.SIGKILL and wall >= command.seconds_at_most:
-        raise BrokenRun(f"did not end within {command.seconds_at_most:.0f} s")
+        raise BrokenRun(f"{command.folder.name}: did not end within {command.seconds_at_most:.0f} s")
     if not command.proof(child.returncode, text):
-        last = (text.strip().splitlines() or ["no output"])[-1]
-        raise BrokenRun(f"exit {child.returncode}: {last[:120]} (in {output})")
+        said = [line.strip() for line in text.splitlines() if line.strip()] or ["no output"]
+        told = next((line for line in said if "rror" in line), said[-1])
+        raise BrokenRun(f"{command.folder.name}: exit {child.returncode}, {told[:160]}")
     return Sample(wall=wall, cpu=usage.ru_utime + usage.ru_stime, peak=usage.ru_maxrss, output=text)
 
 
@@ -118,7 +118,8 @@ def rounds(commands: Mapping[str, Command], count: int) -> dict[str, Series]:
     """Run all commands in turn `count` times after one warm-up; a broken one is left out from then on."""
     series = {key: Series(command.jobs) for key, command in commands.items()}
     for number in range(-1, count):
-        for key, command in commands.items():
+        turn = list(commands.items())[:: -1 if number % 2 else 1]  # forth and back: nobody is always second
+        for key, command in turn:
             idle = not command.warm if number < 0 else number >= command.rounds
             if idle or series[key].broken:
                 continue
@@ -139,7 +140,7 @@ def per_job(full: Series, base: Series, what: str) -> list[float]:
 
 
 def ratio(ours: Iterable[float], theirs: Iterable[float]) -> float:
-    """Median of the ratios of the rounds; a yardstick that took part in fewer rounds counts with its median."""
+    """Median of the ratios of the rounds; with fewer rounds on one side, of the medians."""
     mine, other = list(ours), list(theirs)
     if len(mine) != len(other):
         return statistics.median(mine) / statistics.median(other)

@@ -1,7 +1,7 @@
 """The tools that are measured: how each is installed, started, and shown to have done its work.
 
-Each Python tool lives in an environment of its own below `.envs`, made once and used again. A tool that cannot be
-installed or imported is no error: `Toolbox.python` raises Missing with the reason and its rows say so.
+Each Python tool lives in an environment of its own below `.envs`, made once and used again. A tool that
+cannot be installed or imported is no error: `Toolbox.python` raises Missing and its rows give the reason.
 """
 
 import re
@@ -45,6 +45,10 @@ def _said(pattern: str, count: int) -> Callable[[int, str], bool]:
 def _lines(start: str, count: int) -> Callable[[int, str], bool]:
     """Proof: exit code 0 and so many lines that begin in this way."""
     return lambda code, text: code == 0 and sum(line.startswith(start) for line in text.splitlines()) == count
+
+
+def _output(*argv: str) -> list[str]:
+    return subprocess.run(argv, capture_output=True, text=True, check=False).stdout.splitlines()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,13 +166,8 @@ class Toolbox:
         for environment in REQUIREMENTS:
             names = ("pytest", "jobtest") if environment == "jobtest" else (environment,)
             script = f"from importlib.metadata import version\nfor n in {names!r}: print(n, version(n))"
-            python = ENVIRONMENTS / environment / "bin" / "python"
-            if python.exists() and (ENVIRONMENTS / environment / "ready.txt").exists():
-                done = subprocess.run(
-                    [str(python), "-c", script], capture_output=True, text=True, check=False
-                )
-                found += done.stdout.splitlines()
+            if (ENVIRONMENTS / environment / "ready.txt").exists():
+                found += _output(str(ENVIRONMENTS / environment / "bin" / "python"), "-c", script)
         if make := shutil.which("make"):
-            done = subprocess.run([make, "--version"], capture_output=True, text=True, check=False)
-            found += done.stdout.splitlines()[:1]
+            found += _output(make, "--version")[:1]
         return ", ".join(found)

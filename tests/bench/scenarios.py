@@ -1,7 +1,7 @@
 """The graphs that are measured, and how each tool is told about them.
 
-A shape is a tuple: entry `i` holds the numbers of the jobs that job `i` needs, always smaller than `i`. Every writer
-turns any shape into a project of its tool, except where its docstring says otherwise. Nothing here runs anything.
+A shape is a tuple: entry `i` holds the numbers of the jobs that job `i` needs, always smaller than `i`. Every
+writer turns any shape into a project of its tool, except where its docstring says otherwise.
 """
 
 import shutil
@@ -126,7 +126,8 @@ class Work(luigi.Task):
         DONE.add(self.number)
 
 
-luigi.build([Work(number=number) for number in range(len(NEEDS))], local_scheduler=True, workers=1, log_level="ERROR")
+everything = [Work(number=number) for number in range(len(NEEDS))]
+luigi.build(everything, local_scheduler=True, workers=1, log_level="ERROR")
 print(f"{len(DONE)} done")
 """
 
@@ -149,7 +150,8 @@ def run(self, *args, **kwargs):
 
 CLASSES = []
 for number, needs in enumerate(NEEDS):
-    CLASSES.append(type(f"N{number:05}", (RunonlyJob,), {"DEPS": [CLASSES[need] for need in needs], "Run": run}))
+    upstream = [CLASSES[need] for need in needs]
+    CLASSES.append(type(f"N{number:05}", (RunonlyJob,), {"DEPS": upstream, "Run": run}))
 wanted = set(range(len(NEEDS))).difference(*NEEDS)
 Everything = type("Everything", (DummyJob,), {"DEPS": [CLASSES[number] for number in sorted(wanted)]})
 

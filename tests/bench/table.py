@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass
 
 from measure import Series, per_job, ratio
 
+Both = tuple[float, float]
+"""Seconds of wall and of CPU."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
@@ -41,9 +44,9 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """How the wall ratio stands to the target; the note of a row that could not be measured."""
+        """How the wall ratio stands to the target; `-` without one."""
         if self.note:
-            return self.note
+            return "no figure"
         return self.target.verdict(self.wall) if self.target and self.wall is not None else "-"
 
     def cells(self) -> list[str]:
@@ -76,7 +79,9 @@ def render(rows: Sequence[Row]) -> str:
     rule = [
         ("-" * (width - 1) + ":") if column in RIGHT else "-" * width for column, width in enumerate(widths)
     ]
-    return "\n".join([padded(lines[0]), f"| {' | '.join(rule)} |", *map(padded, lines[1:])])
+    notes = dict.fromkeys(f"no figure: {row.note}" for row in rows if row.note)
+    table = [padded(lines[0]), f"| {' | '.join(rule)} |", *map(padded, lines[1:])]
+    return "\n".join([*table, *([""] if notes else []), *notes])
 
 
 def count(number: int) -> str:
@@ -98,6 +103,21 @@ def broken(scenario: str, against: str, *series: Series) -> Row | None:
         if one.broken or not one.samples:
             return Row(scenario=scenario, against=against, note=one.broken or "not measured")
     return None
+
+
+def figures(
+    scenario: str, against: str, shown: tuple[str, str], ours: Both, theirs: Both, target: Target | None
+) -> Row:
+    """Compare two pairs of wall and CPU seconds; `shown` is how they are written."""
+    return Row(
+        scenario=scenario,
+        measured=shown[0],
+        against=against,
+        yardstick=shown[1],
+        wall=ours[0] / theirs[0],
+        cpu=ours[1] / theirs[1],
+        target=target,
+    )
 
 
 def cost(

@@ -10,7 +10,7 @@ from jobtest.engine.calls import Call, Result, Ticket
 __all__ = ["Executor", "Finished", "Prepare"]
 
 Prepare = Callable[[], Call | Result]
-"""Makes a phase ready; called on the main thread. A `Result` instead of a call is what it came to without one."""
+"""Makes a phase ready, on the main thread. A `Result` instead of a call is what it came to without one."""
 
 Finished = tuple[Ticket, Result]
 
@@ -24,7 +24,8 @@ class Executor(Protocol):
     def collect(self, timeout: float | None) -> Sequence[Finished]:
         """Return what has finished, waiting up to `timeout` seconds (None: for ever) for the first one.
 
-        Returns nothing after the time, after `wake`, and at once if nothing is under way and no time is given.
+        Returns nothing after the time, after `wake`, and at once if nothing is under way and no time is
+        given.
         """
 
     def wake(self) -> None:

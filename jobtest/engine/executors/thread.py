@@ -1,7 +1,7 @@
 """Bodies on worker threads; async ones on one event loop in a thread of its own.
 
-The threads are daemons: a body that hangs cannot keep the process from ending. The scheduler bounds how many bodies
-are under way, so a thread is made whenever none is free.
+The threads are daemons: a body that hangs cannot keep the process from ending. The scheduler bounds how many
+bodies are under way, so a thread is made whenever none is free.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ class ThreadExecutor:
         if isinstance(call, Result):
             self._busy += 1
             self._finished.put((ticket, call))
+        elif ticket.job.exclusive:
+            self._busy += 1
+            self._finished.put((ticket, self._here(call)))
         elif call.is_async:
             self._busy += 1
             asyncio.run_coroutine_threadsafe(self._await(ticket, call), self._running_loop())
@@ -48,7 +51,9 @@ class ThreadExecutor:
         """Return what has finished."""
         found: list[Finished] = []
         with contextlib.suppress(Empty):
-            first = self._finished.get(timeout=timeout) if self._busy or timeout else self._finished.get_nowait()
+            first = (
+                self._finished.get(timeout=timeout) if self._busy or timeout else self._finished.get_nowait()
+            )
             if first is not None:
                 found.append(first)
             while True:
@@ -69,6 +74,12 @@ class ThreadExecutor:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
 
+    def _here(self, call: Call) -> Result:
+        """Call a body that must be alone on this thread, as if there were no others."""
+        if call.is_async:
+            return asyncio.run_coroutine_threadsafe(call.awaited(), self._running_loop()).result()
+        return call()
+
     def _work(self) -> None:
         while True:
             task = self._todo.get()
@@ -84,7 +95,9 @@ class ThreadExecutor:
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            threading.Thread(target=self._run_loop, args=(self._loop,), name="jobtest-loop", daemon=True).start()
+            threading.Thread(
+                target=self._run_loop, args=(self._loop,), name="jobtest-loop", daemon=True
+            ).start()
         return self._loop
 
     @staticmethod

@@ -1,0 +1,1 @@
+"""What reads: settings, turned into plain checked data."""

@@ -1,0 +1,151 @@
+"""The settings of a project: `[tool.jobtest]` in `pyproject.toml`, or `jobtest.toml`; one or the other."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jobtest.core.errors import Problem, UsageError, did_you_mean
+
+__all__ = ["Settings", "load_settings", "parse_assignment", "read_toml"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the settings say, checked.
+
+    Attributes:
+        source: The file they come from, for messages; empty if there is none.
+        paths: Folders with job files, relative to the rootdir.
+        parallel: Jobs that may run at once; None for `auto`.
+        params: Parameters for the fixture `params`.
+        resources: Amounts that there are.
+        retry_limit: Retries that a whole run may spend; None: no limit.
+    """
+
+    source: str = ""
+    paths: tuple[str, ...] = (".",)
+    parallel: int | None = 1
+    params: Mapping[str, object] = field(default_factory=dict)
+    resources: Mapping[str, int] = field(default_factory=dict)
+    retry_limit: int | None = None
+
+
+KNOWN = ("paths", "parallel", "params", "resources", "retry_limit")
+
+
+def load_settings(rootdir: Path) -> Settings:
+    """Read the settings below `rootdir`.
+
+    Raises:
+        UsageError: a file cannot be read, is not TOML, has unknown keys or wrong values; all problems at once.
+    """
+    pyproject, own = rootdir / "pyproject.toml", rootdir / "jobtest.toml"
+    tables = {}
+    if pyproject.is_file():
+        tool = read_toml(pyproject).get("tool", {})
+        if isinstance(tool, dict) and "jobtest" in tool:
+            tables["pyproject.toml [tool.jobtest]"] = tool["jobtest"]
+    if own.is_file():
+        tables["jobtest.toml"] = read_toml(own)
+    if len(tables) > 1:
+        what = "there are settings in two files"
+        raise UsageError([Problem(what=what, at=tuple(tables), fix="keep one of them")])
+    for source, table in tables.items():
+        return _Reader(source, rootdir).settings(table)
+    return Settings()
+
+
+def read_toml(path: Path) -> dict[str, object]:
+    """Read a TOML 1.0 file, with or without a byte order mark.
+
+    Raises:
+        UsageError: it cannot be read or is not TOML; with line and column where the parser tells them.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        said = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+        problem = Problem(what=f"{path.name} cannot be read: {said}", at=(str(path),), fix="correct the file")
+        raise UsageError([problem]) from error
+
+
+def parse_assignment(text: str, option: str) -> tuple[str, object]:
+    """Return key and value of `KEY=VALUE`. The value is read as TOML; what is not TOML is text.
+
+    Raises:
+        UsageError: there is no `=`, or nothing before it.
+    """
+    key, equals, value = text.partition("=")
+    key = key.strip()
+    if not equals or not key:
+        what = f"{option} {text!r} has no {'value' if key else 'key'}"
+        raise UsageError([Problem(what=what, fix=f"write {option} KEY=VALUE")])
+    try:
+        parsed = tomllib.loads(f"value = {value}")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return key, value
+    return (key, parsed["value"]) if list(parsed) == ["value"] else (key, value)
+
+
+class _Reader:
+    def __init__(self, source: str, rootdir: Path) -> None:
+        self._source, self._rootdir = source, rootdir
+        self._problems: list[Problem] = []
+
+    def settings(self, table: object) -> Settings:
+        if not isinstance(table, dict):
+            raise UsageError([Problem(what=f"{self._source} must be a table", fix="write key = value lines")])
+        for key in table:
+            if key not in KNOWN:
+                fix = did_you_mean(key, KNOWN, what="keys are")
+                self._problems.append(Problem(what=f"unknown setting {key!r}", at=(self._source,), fix=fix))
+        settings = Settings(
+            source=self._source,
+            paths=self._paths(table.get("paths", ["."])),
+            parallel=self._parallel(table.get("parallel", 1)),
+            params=self._table("params", table.get("params", {})),
+            resources=self._resources(table.get("resources", {})),
+            retry_limit=self._retry_limit(table.get("retry_limit")),
+        )
+        if self._problems:
+            raise UsageError(self._problems)
+        return settings
+
+    def _wrong(self, key: str, value: object, rule: str) -> None:
+        self._problems.append(Problem(what=f"setting {key} = {value!r} must be {rule}", at=(self._source,)))
+
+    def _paths(self, value: object) -> tuple[str, ...]:
+        if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
+            self._wrong("paths", value, "a list of folders")
+            return (".",)
+        for one in value:
+            if not (self._rootdir / one).is_dir():
+                self._wrong("paths", one, f"a folder below {self._rootdir}")
+        return tuple(value)
+
+    def _parallel(self, value: object) -> int | None:
+        if value == "auto":
+            return None
+        return self._whole("parallel", value, 1, 'a whole number >= 1, or "auto"')
+
+    def _retry_limit(self, value: object) -> int | None:
+        return None if value is None else self._whole("retry_limit", value, 0, "a whole number >= 0")
+
+    def _whole(self, key: str, value: object, least: int, rule: str) -> int:
+        if isinstance(value, int) and not isinstance(value, bool) and value >= least:
+            return value
+        self._wrong(key, value, rule)
+        return least
+
+    def _table(self, key: str, value: object) -> dict[str, object]:
+        if isinstance(value, dict):
+            return value
+        self._wrong(key, value, "a table")
+        return {}
+
+    def _resources(self, value: object) -> dict[str, int]:
+        found = self._table("resources", value)
+        return {name: self._whole(f"resources.{name}", amount, 0, "a whole number >= 0") for name, amount in found.items()}

@@ -1,0 +1,315 @@
+"""The functions of jobs, with their fixtures: what the engine calls under pytest.
+
+Set-up and teardown happen on the main thread; only the bodies themselves are called on workers.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from jobtest.core.errors import JobtestError
+from jobtest.core.model import Failure, Phase, Verdict
+from jobtest.core.scheduler import NOT_ENTERED
+from jobtest.core.summary import JobRecord
+from jobtest.engine.calls import Call, FunctionCall, Result, Ticket, failure_of, judge
+from jobtest.engine.library import Held
+from jobtest.engine.loop import Engine
+from jobtest.plugin import fixtures
+from jobtest.plugin.collect import JobItem, parameters
+from jobtest.plugin.output import OutputRoom
+from jobtest.plugin.project import Project
+from jobtest.plugin.replay import Replay
+from jobtest.plugin.surroundings import Surroundings
+
+__all__ = ["Attempt", "JobBodies", "attempt_key"]
+
+attempt_key = pytest.StashKey["Attempt"]()
+Function = Callable[..., object]
+
+
+class Attempt:
+    """The fixture `attempt`: which attempt of which job this is.
+
+    Attributes:
+        number: From 1.
+        phase: The phase that is being called: `check`, `run`, `recheck`, `describe` or `cleanup`.
+        error: What the attempt before came to, one line; empty in the first.
+        key: The same for every attempt of a job within a run, for what is to be done once.
+    """
+
+    def __init__(self, number: int, error: str, key: str) -> None:
+        self.number, self.error, self.key = number, error, key
+        self.phase = ""
+        self.local: dict[str, Any] = {}
+        self.upstream: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"<attempt {self.number}, {self.phase}>"
+
+
+class JobBodies:
+    """Bodies of the jobs of a session.
+
+    Args:
+        project: The jobs.
+        registry: Copies of fixtures.
+        state: What is set up.
+        room: Captures output.
+        replay: Reports a job that has ended.
+        threads: Whether bodies are called on worker threads.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        registry: fixtures.Registry,
+        state: fixtures.JobSetupState,
+        room: OutputRoom,
+        replay: Replay,
+        *,
+        threads: bool,
+    ) -> None:
+        self.engine: Engine
+        self._project, self._registry, self._state = project, registry, state
+        self._room, self._replay, self._threads = room, replay, threads
+        self._surroundings = Surroundings(registry.manager.session.config.rootpath)
+        self._requests: dict[str, tuple[pytest.FixtureRequest, fixtures.AttemptFixtures]] = {}
+        self._errors: dict[str, dict[Phase, BaseException]] = {}
+        self._torn: dict[str, list[BaseException]] = {}
+        self._tails: dict[str, int] = {}
+        self._held = Held()
+
+    # --- what the engine asks ---
+
+    def prepare(self, ticket: Ticket, values: Mapping[str, object]) -> Call | Result:
+        """Set up the fixtures of a phase and return its call."""
+        item = self._project.items[ticket.job.id]
+        if ticket.phase is Phase.CLOSE:
+            return self._call(item, ticket, self._held.closer(ticket.job.id), {})
+        phase = Phase.CHECK if ticket.phase is Phase.RECHECK else ticket.phase
+        functions = item.source.functions(phase)
+        names = item.source.names[phase]
+        try:
+            if item not in self._state.stack:
+                self._begin(item, ticket)
+            if not names:
+                arguments: dict[str, object] = {}
+            else:
+                arguments = self._set_up(item, ticket, names, values)
+        except (Exception, SystemExit, KeyboardInterrupt, *fixtures.OUTCOMES) as error:
+            return self._set_up_failed(item, ticket, error)
+        finally:
+            self._surroundings.settle()
+        if len(functions) == 1:
+            (function,) = functions.values()
+            wanted = parameters(function)
+            arguments = {name: arguments[name] for name in wanted} if wanted else {}
+        else:
+            function = _all_hold(functions)
+        if ticket.phase is Phase.RUN and ticket.job.is_generator:
+            function = self._held.opener(ticket.job.id, function)
+        return self._call(item, ticket, function, arguments)
+
+    def attempt_over(self, job: str) -> None:
+        """Close and tear down what an attempt held; another one follows."""
+        item = self._project.items[job]
+        try:
+            self._held.closer(job)()
+        except Exception as error:  # noqa: BLE001 - the user's code after its yield
+            self._torn.setdefault(job, []).append(error)
+        self._leave(item)
+        self._errors.pop(job, None)
+
+    def job_over(self, job: str) -> None:
+        """Tear down and report a job that has ended; what it owes yet is waited for before its last report."""
+        item, record = self._project.items[job], self.engine.summary.jobs[job]
+        self._leave(item)
+        self._tails[job] = _owed(self.engine, record)
+        if not self._tails[job]:
+            self._let_go(item)
+        self._replay.ended(item, record, self._errors.pop(job, {}), whole=not self._tails[job])
+        self._room.tell_warnings()
+
+    def tail_over(self, job: str, result: Result) -> None:
+        """Take in how closing or cleaning up went; after the last of it, report."""
+        item, record = self._project.items[job], self.engine.summary.jobs[job]
+        self._leave(item)
+        if result.verdict is not Verdict.OK:
+            error = result.error or RuntimeError(str(result.failure))
+            self._torn.setdefault(job, []).append(error)
+        if result.output is not None:
+            self._replay.tail_output(item, result.output)
+        self._tails[job] -= 1
+        if not self._tails[job]:
+            self._let_go(item)
+            self._replay.torn_down(item, record)
+        self._room.tell_warnings()
+
+    # --- fixtures ---
+
+    def _begin(self, item: JobItem, ticket: Ticket) -> None:
+        self._state.enter(item)
+        if item.fixturenames or item.source.asked:
+            last = item.stash.get(attempt_key, None)
+            error = last_error(self.engine.summary.jobs[ticket.job.id]) if ticket.attempt > 1 or last else ""
+            attempt = Attempt(ticket.attempt, error, f"{self.engine.run_id}/{ticket.job.id}")
+            attempt.upstream = self._outcomes(ticket)
+            item.stash[attempt_key] = attempt
+            takes = {take.parameter: take.upstream for take in ticket.job.takes}
+            own = fixtures.AttemptFixtures(item, self._registry, takes, self._refuse)
+            self._requests[ticket.job.id] = fixtures.begin(item, own, self.engine.on_main), own
+
+    def _set_up(
+        self, item: JobItem, ticket: Ticket, names: list[str], values: Mapping[str, object]
+    ) -> dict[str, object]:
+        request, own = self._requests[ticket.job.id]
+        item.stash[attempt_key].phase = ticket.phase.value
+        for name, value in values.items():
+            own.offer(name, value)
+        arguments: dict[str, object] = {}
+        item.funcargs = arguments
+        with self._room.main(item) as output:
+            for name in names:
+                arguments[name] = values[name] if name in values else request.getfixturevalue(name)
+        self._replay.set_up_output(item, output)
+        return arguments
+
+    def _set_up_failed(self, item: JobItem, ticket: Ticket, error: BaseException) -> Result:
+        if isinstance(error, KeyboardInterrupt) and self.engine.interrupted:
+            return Result(Verdict.INTERRUPTED, Failure("interrupted"), error=error)
+        if isinstance(error, pytest.skip.Exception):
+            return Result(Verdict.SKIPPED, Failure(error.msg or "skipped"), error=error)
+        self._errors.setdefault(ticket.job.id, {})[ticket.phase] = error
+        return Result(Verdict.SETUP_ERROR, self._failure(item, error), error=error)
+
+    def _leave(self, item: JobItem) -> None:
+        if item not in self._state.stack:
+            return
+        with self._room.main(item) as output:
+            errors = self._state.leave(item)
+        self._replay.tail_output(item, output)
+        self._requests.pop(item.nodeid, None)
+        if errors:
+            self._torn.setdefault(item.nodeid, []).extend(errors)
+        self._surroundings.settle()
+
+    def _let_go(self, item: JobItem) -> None:
+        """Count an item as done, and keep what teardown raised for its last report."""
+        errors = self._torn.pop(item.nodeid, [])
+        if self._state.is_last(item):
+            with self._room.main(item) as output:
+                errors += self._state.done(item)
+            self._replay.tail_output(item, output)
+            self._surroundings.settle()
+        else:
+            errors += self._state.done(item)
+        if errors:
+            item.recorded["teardown"] = fixtures.together(errors)
+
+    def _refuse(self, name: str) -> None:
+        if name.removeprefix("job_") in self._project.names:
+            raise JobtestError(
+                f"job {name.removeprefix('job_')!r} is asked for with getfixturevalue, and may not have run\n"
+                "  fix: make it a parameter of the job or of a fixture, or name it in needs"
+            )
+
+    def _outcomes(self, ticket: Ticket) -> dict[str, str]:
+        jobs = self.engine.summary.jobs
+        found = {}
+        for edge in self.engine.plan.graph.upstream(ticket.job.id):
+            outcome = jobs[edge.upstream].outcome
+            if outcome is not None:
+                found[self.engine.plan.graph[edge.upstream].name] = outcome.value
+        return found
+
+    # --- calls ---
+
+    def _call(
+        self, item: JobItem, ticket: Ticket, function: Function, arguments: Mapping[str, object]
+    ) -> FunctionCall:
+        worker = self._threads and not ticket.job.exclusive
+        capture = self._room.worker if worker else self._room.main
+        around = self._surroundings.around
+        return FunctionCall(ticket, function, arguments, around=lambda: around(capture(item)), judged=self._judge)
+
+    def _judge(self, ticket: Ticket, value: object, error: BaseException | None) -> Result:
+        if error is None:
+            result = judge(ticket, value, None)
+            if result.error is not None:
+                self._errors.setdefault(ticket.job.id, {})[ticket.phase] = result.error
+            return result
+        if isinstance(error, pytest.skip.Exception):
+            return Result(Verdict.SKIPPED, Failure(error.msg or "skipped"), error=error)
+        if isinstance(error, pytest.exit.Exception):
+            self.engine.stop(f"pytest.exit: {error.msg}")
+        result = judge(ticket, value, error)
+        self._errors.setdefault(ticket.job.id, {})[ticket.phase] = error
+        if result.failure is not None and result.failure.text:
+            result.failure = self._failure(self._project.items[ticket.job.id], error)
+        return result
+
+    @staticmethod
+    def _failure(item: JobItem, error: BaseException) -> Failure:
+        """Return an exception as text, shown as pytest shows it."""
+        plain = failure_of(error, with_text=True)
+        try:
+            text = str(item.repr_failure(pytest.ExceptionInfo.from_exception(error)))
+        except Exception:  # noqa: BLE001 - an exception that pytest cannot show is still a failure
+            return plain
+        return Failure(plain.message, plain.type, text, plain.types)
+
+
+def _owed(engine: Engine, record: JobRecord) -> int:
+    """Return how many calls a job that has ended owes: closing what it holds open, its cleanup."""
+    job = engine.plan.graph[record.id]
+    if not (job.has_cleanup or job.is_generator):
+        return 0
+    entered = any(
+        phase.phase is Phase.RUN and phase.verdict not in NOT_ENTERED
+        for attempt in record.attempts
+        for phase in attempt.phases
+    )
+    return (job.has_cleanup + job.is_generator) if entered else 0
+
+
+def last_error(record: JobRecord) -> str:
+    """Return what the last attempt that ended came to, one line."""
+    for attempt in reversed(record.attempts):
+        if attempt.failure is not None:
+            return str(attempt.failure)
+    return ""
+
+
+def _all_hold(functions: Mapping[str, Function]) -> Function:
+    """Return one check for several: it holds when all do, and says which does not."""
+    wanted = {name: parameters(function) for name, function in functions.items()}
+    if any(inspect.iscoroutinefunction(inspect.unwrap(function)) for function in functions.values()):
+
+        async def all_hold_async(**arguments: object) -> object:
+            __tracebackhide__ = True
+            for name, function in functions.items():
+                answer = function(**{one: arguments[one] for one in wanted[name]})
+                if inspect.isawaitable(answer):
+                    answer = await answer
+                if answer is not None and answer is not True:
+                    return answer
+            return None
+
+        return all_hold_async
+
+    def all_hold(**arguments: object) -> object:
+        __tracebackhide__ = True
+        for name, function in functions.items():
+            answer = function(**{one: arguments[one] for one in wanted[name]})
+            if answer is not None and answer is not True:
+                return answer
+        return None
+
+    return all_hold
+
+

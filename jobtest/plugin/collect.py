@@ -1,0 +1,321 @@
+"""From a job file to items: functions by prefix, one item for each parametrisation."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobtest.core.errors import Problem, nearest
+from jobtest.core.model import Phase
+from jobtest.plugin import fixtures
+from jobtest.plugin.mark import MarkOptions, read_marks
+from jobtest.plugin.source import may_yield_twice, read_source
+
+__all__ = ["COMPANIONS", "JobItem", "JobModule", "Source", "problems_key", "sources_key"]
+
+COMPANIONS = ("cleanup", "describe", "update", "delete", "rollback")
+"""Prefixes of functions that belong to a job and make none by themselves."""
+
+LATER = ("update", "delete", "rollback")
+"""Companions that this version finds and does not run."""
+
+OWN_MARKS = ("job", "parametrize", "skip", "skipif", "xfail")
+"""Marks that say something of the job as a whole."""
+
+Function = Callable[..., object]
+problems_key = pytest.StashKey[list[Problem]]()
+sources_key = pytest.StashKey[list["Source"]]()
+
+
+@dataclass
+class Source:
+    """What the functions of one job say, before names are resolved.
+
+    Attributes:
+        name: The bare name.
+        id: Node id without parameters.
+        path: File relative to the rootdir.
+        at: `file:line name` of its main function.
+        main: The run function; of a gate, its first check.
+        run: The run function, or None for a gate.
+        checks: Check functions by name; all must hold.
+        companions: Other functions by prefix.
+        options: What its marks say.
+        names: For each phase, the names that are set up for it, in order.
+        places: Where functions stand, by function name.
+        items: One for each parametrisation.
+        groups: Names that were parametrised together.
+    """
+
+    name: str
+    id: str
+    path: str
+    at: str
+    main: Function
+    run: Function | None
+    checks: Mapping[str, Function]
+    companions: Mapping[str, Function]
+    options: MarkOptions
+    places: Mapping[str, str]
+    names: dict[Phase, list[str]] = field(default_factory=dict)
+    asked: dict[Phase, list[str]] = field(default_factory=dict)
+    used: list[str] = field(default_factory=list)
+    items: list[JobItem] = field(default_factory=list)
+    groups: list[tuple[str, ...]] = field(default_factory=list)
+
+    def functions(self, phase: Phase) -> Mapping[str, Function]:
+        """Return the functions that a phase calls, by name."""
+        match phase:
+            case Phase.CHECK | Phase.RECHECK:
+                return self.checks
+            case Phase.RUN:
+                return {f"job_{self.name}": self.run} if self.run else {}
+            case Phase.DESCRIBE | Phase.CLEANUP:
+                found = self.companions.get(phase.value)
+                return {f"{phase.value}_{self.name}": found} if found else {}
+            case Phase.CLOSE:
+                return {}
+
+
+class JobItem(pytest.Function):
+    """One job. Its phases are run by the engine; pytest's protocol replays what was recorded."""
+
+    source: Source
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.recorded: dict[str, BaseException] = {}
+        self.exclusive = ""
+
+    @cached_property
+    def above(self) -> tuple[Any, ...]:
+        """The collectors above, outermost first."""
+        return tuple(self.listchain()[:-1])
+
+    @property
+    def location(self) -> tuple[str, int | None, str]:
+        """File, line from 0, and name, as pytest has it, found faster."""
+        return self.source.path, self._line, self.name
+
+    @cached_property
+    def _line(self) -> int:
+        return int(self.source.at.rpartition(":")[2].split(" ")[0]) - 1
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Return where it is defined."""
+        return self.path, self._line, self.name
+
+    def runtest(self) -> None:
+        """Replay the run of a job that has ended."""
+        self.replay("call")
+
+    def replay(self, when: str) -> None:
+        """Raise what was recorded for a part of pytest's protocol, if anything was."""
+        __tracebackhide__ = True
+        error = self.recorded.get(when)
+        if error is not None:
+            raise error
+
+    def _traceback_filter(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # noqa: ANN401 - private type
+        """Cut the frames above the user's functions, whichever of them raised."""
+        files = {self.path}
+        cut = excinfo.traceback
+        for at, entry in enumerate(cut):
+            if Path(entry.path) in files:
+                from _pytest._code import Traceback
+
+                rest = Traceback(list(cut)[at:])
+                return rest.filter(excinfo)
+        return super()._traceback_filter(excinfo)
+
+
+class JobModule(pytest.Module):
+    """A job file."""
+
+    def collect(self) -> Iterator[pytest.Item | pytest.Collector]:
+        """Find the jobs of the file; what is wrong with it goes to the session's problems."""
+        self._found: dict[str, Function] = {}
+        list(super().collect())
+        self._relative = fixtures.relative(self.path, self.config.rootpath)
+        code = read_source(self.path)
+        self._places = {
+            name: f"{self._relative}:{code.lines.get(name) or function.__code__.co_firstlineno} {name}"
+            for name, function in self._found.items()
+        }
+        for name, line in code.twice:
+            at = (self._places.get(name, ""), f"{self._relative}:{line} {name}")
+            self._problem(f"{name} is defined twice in one file", at, "rename one of them")
+        for source in self._sources():
+            self.session.stash[sources_key].append(source)
+            yield from source.items
+
+    def note(self, name: str, obj: object) -> None:
+        """Take in a module-level name; functions with a known prefix are kept."""
+        prefix, _, rest = name.partition("_")
+        function = inspect.unwrap(obj) if callable(obj) else obj  # type: ignore[arg-type]  # callable, as tested
+        if rest and prefix in ("job", "check", *COMPANIONS) and inspect.isfunction(function):
+            self._found[name] = obj  # type: ignore[assignment]  # a function or its wrapper
+
+    def _problem(self, what: str, at: Iterable[str], fix: str = "") -> None:
+        places = tuple(place for place in at if place)
+        self.session.stash[problems_key].append(Problem(what=what, at=places, fix=fix))
+
+    def _sources(self) -> Iterator[Source]:
+        runs = {name.removeprefix("job_"): f for name, f in self._found.items() if name.startswith("job_")}
+        checks, gates = self._checks(runs)
+        companions = self._companions({*runs, *gates})
+        for function in self._found:
+            prefix, _, rest = function.partition("_")
+            if prefix == "job":
+                yield from self._source(rest, runs[rest], checks.get(rest, {}), companions.get(rest, {}))
+            elif prefix == "check" and rest in gates and next(iter(checks[rest])) == function:
+                yield from self._source(rest, None, checks[rest], companions.get(rest, {}))
+            elif prefix == "check":
+                name = self._gate_name(rest, gates)
+                if name and next(iter(checks[name])) == function:
+                    yield from self._source(name, None, checks[name], companions.get(name, {}))
+
+    @staticmethod
+    def _gate_name(rest: str, gates: Iterable[str]) -> str:
+        return next((name for name in gates if rest.startswith(f"{name}__")), "")
+
+    def _checks(self, runs: Mapping[str, Function]) -> tuple[dict[str, dict[str, Function]], list[str]]:
+        """Return check functions by job, and the names of gates."""
+        found: dict[str, dict[str, Function]] = {}
+        gates: list[str] = []
+        spelled = [name.removeprefix("check_") for name in self._found if name.startswith("check_")]
+        for rest in spelled:
+            bare = rest.rpartition("__")[0]
+            name = rest if rest in runs or not bare else bare
+            found.setdefault(name, {})[f"check_{rest}"] = self._found[f"check_{rest}"]
+            if name not in runs and name not in gates:
+                gates.append(name)
+        for gate in gates:
+            close = nearest(gate, [name for name in runs if name not in found])
+            if close is not None and _like(gate, close):
+                at = (self._places[next(iter(found[gate]))], self._places[f"job_{close}"])
+                what = f"check_{gate} has no job, and job_{close} has no check"
+                self._problem(what, at, f"rename it to check_{close}, or give the gate a name less like it")
+        return found, gates
+
+    def _companions(self, jobs: set[str]) -> dict[str, dict[str, Function]]:
+        found: dict[str, dict[str, Function]] = {}
+        for function, obj in self._found.items():
+            prefix, _, rest = function.partition("_")
+            if prefix not in COMPANIONS:
+                continue
+            if rest in jobs:
+                found.setdefault(rest, {})[prefix] = obj
+                if prefix in LATER:
+                    self.warn(pytest.PytestWarning(f"{function} is not run by this version of jobtest"))
+            else:
+                close = nearest(rest, jobs)
+                fix = f"did you mean {prefix}_{close}?" if close else f"write job_{rest}, or remove it"
+                self._problem(f"{function} has no job", (self._places[function],), fix)
+        return found
+
+    def _source(
+        self, name: str, run: Function | None, checks: Mapping[str, Function], companions: Mapping[str, Function]
+    ) -> Iterator[Source]:
+        main_name = f"job_{name}" if run else next(iter(checks))
+        main = run or checks[main_name]
+        at = self._places[main_name]
+        definition = fixtures.define(self, main_name, main)
+        options, problems = read_marks(definition.iter_markers("job"), name, at)
+        self.session.stash[problems_key] += problems
+        id = f"{self.nodeid}::{main_name}"
+        source = Source(name, id, self._relative, at, main, run, checks, companions, options, self._places)
+        self._refuse(source, main_name)
+        _find_names(source, definition)
+        info, specs, source.groups = fixtures.parametrize(
+            definition, list(dict.fromkeys(one for asked in source.asked.values() for one in asked))
+        )
+        common = {"fixtureinfo": info, "originalname": main_name, "callobj": main}
+        if not specs:
+            item = JobItem.from_parent(self, name=main_name, **common)
+            item.source = source
+            source.items.append(item)
+        for spec in specs:
+            full = f"{main_name}[{spec.id}]" if spec.id else main_name
+            item = JobItem.from_parent(self, name=full, callspec=spec, keywords={spec.id: True}, **common)
+            item.source = source
+            source.items.append(item)
+        yield source
+
+    def _refuse(self, source: Source, main_name: str) -> None:
+        """Refuse functions of a kind that cannot be run, and marks in the wrong place."""
+        named = {main_name: source.main, **source.checks}
+        named |= {f"{prefix}_{source.name}": function for prefix, function in source.companions.items()}
+        for name, function in named.items():
+            at = (self._places[name],)
+            bare = inspect.unwrap(function)
+            if inspect.isasyncgenfunction(bare):
+                self._problem(f"{name} is an async generator", at, "use async def with return, or def with yield")
+            elif inspect.isgeneratorfunction(bare) and function is not source.run:
+                self._problem(f"{name} yields; only a job can hold something open", at, "use return")
+            elif inspect.isgeneratorfunction(bare) and may_yield_twice(bare):
+                self._problem(f"{name} yields more than once", at, "one yield: before it set up, after it tear down")
+            marks = [mark.name for mark in getattr(function, "pytestmark", []) if mark.name in OWN_MARKS]
+            if name != main_name and marks:
+                self._problem(f"{name} has the mark {marks[0]}", at, f"put it on {main_name}")
+            if "xfail" in marks:
+                self._problem(f"{name} has the mark xfail, which says nothing about a job", at, "remove it")
+
+
+def _like(one: str, other: str) -> bool:
+    """Tell whether two names are so alike that one is probably a slip of the pen for the other."""
+    from difflib import SequenceMatcher
+
+    digits = [character for character in one if character.isdigit()]
+    same_digits = digits == [character for character in other if character.isdigit()]
+    return same_digits and SequenceMatcher(None, one, other).ratio() >= 0.85
+
+
+def _find_names(source: Source, definition: pytest.Function) -> None:
+    """Find the names that each phase asks for, and all that are set up for it."""
+    auto = fixtures.autouse_names(definition)
+    used = [name for mark in definition.iter_markers("usefixtures") for name in mark.args]
+    source.used = used
+    for phase in (Phase.CHECK, Phase.RUN, Phase.DESCRIBE, Phase.CLEANUP):
+        functions = source.functions(phase)
+        if not functions:
+            continue
+        asked = [name for function in functions.values() for name in parameters(function)]
+        extra = [name for function in functions.values() for name in _used_by(function)] if phase is not Phase.RUN else []
+        if phase is Phase.RUN or source.run is None:
+            extra = [*extra, *used]
+        source.asked[phase] = [*auto, *extra, *asked]
+    wanted = {tuple(asked) for asked in source.asked.values()}
+    closures = {asked: fixtures.closure(definition, asked)[0] if asked else [] for asked in wanted}
+    source.names = {phase: closures[tuple(asked)] for phase, asked in source.asked.items()}
+
+
+def _used_by(function: Function) -> list[str]:
+    marks: Sequence[pytest.Mark] = getattr(function, "pytestmark", [])
+    return [name for mark in marks if mark.name == "usefixtures" for name in mark.args]
+
+
+def parameters(function: Function) -> list[str]:
+    """Return the names of the parameters that a function must be given."""
+    code = getattr(function, "__code__", None)
+    if code is not None and not (code.co_argcount or code.co_kwonlyargcount or hasattr(function, "__wrapped__")):
+        return []
+    return [
+        parameter.name
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        and parameter.default is parameter.empty
+    ]
+
+
+def first_line(function: Function) -> str:
+    """Return the first line of a docstring."""
+    return (function.__doc__ or "").strip().partition("\n")[0].strip()
+
+

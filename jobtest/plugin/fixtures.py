@@ -1,0 +1,511 @@
+"""Fixtures for jobs that run side by side. The only file that uses private names of pytest; see `PRIVATE`.
+
+pytest sets up one test at a time: its `SetupState` is one stack, and a fixture's value sits in its shared `FixtureDef`.
+Here instead:
+
+* `JobSetupState` keeps a tree: a collector is set up for the first job below it that needs it, and torn down after the
+  last one; each job has its own level.
+* Every attempt looks names up in its own `AttemptFixtures`, which gives it a copy of each function-scope definition,
+  made on first use. Wider fixtures get one copy for each scope node and each combination of parameters and jobs' values
+  that can be seen below it, shared by all attempts.
+
+All functions are called on the main thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from _pytest import assertion as _assertion
+from _pytest import fixtures as _fixtures
+from _pytest import logging as _logging
+from _pytest import python as _python
+from _pytest import skipping as _skipping
+from _pytest import tmpdir as _tmpdir
+from _pytest import warnings as _warnings
+from _pytest.outcomes import OutcomeException, Skipped
+from _pytest.scope import Scope
+
+if TYPE_CHECKING:
+    from jobtest.plugin.collect import JobItem
+
+__all__ = [
+    "PRIVATE",
+    "AttemptFixtures",
+    "JobSetupState",
+    "OUTCOMES",
+    "Registry",
+    "Shared",
+    "again",
+    "assertion_details",
+    "begin",
+    "caplog_handler",
+    "closure",
+    "define",
+    "fixture_location",
+    "id_list",
+    "autouse_names",
+    "parametrize",
+    "relative",
+    "replace_setup_state",
+    "skip_here",
+    "skip_reason",
+    "together",
+    "warnings_for",
+]
+
+PRIVATE: Mapping[str, tuple[object, str]] = {
+    "the protocol wrapper that explains comparisons": (_assertion, "pytest_runtest_protocol"),
+    "the closure of fixture names": (_fixtures.FixtureManager, "getfixtureclosure"),
+    "the definitions of a name": (_fixtures.FixtureManager, "getfixturedefs"),
+    "what an item knows of its fixtures": (_fixtures, "FuncFixtureInfo"),
+    "the node of a scope": (_fixtures, "get_scope_node"),
+    "the node of package scope": (_fixtures, "get_scope_package"),
+    "the request of an item": (_fixtures, "TopRequest"),
+    "the names that are parametrised directly": (_fixtures, "_get_direct_parametrize_args"),
+    "the autouse fixtures of a node": (_fixtures.FixtureManager, "_getautousenames"),
+    "the definition of a function": (_python, "FunctionDefinition"),
+    "parametrisation": (_python, "Metafunc"),
+    "the evaluation of skip marks": (_skipping, "evaluate_skip_marks"),
+    "what tmp_path asks at its end": (_tmpdir, "tmppath_result_key"),
+    "the records of caplog": (_logging, "caplog_records_key"),
+    "the handler of caplog": (_logging, "caplog_handler_key"),
+    "filters of warnings": (_warnings, "catch_warnings_for_item"),
+}
+"""Every private name in use, and what for; a test asks whether they are there."""
+
+Finalizer = Callable[[], object]
+OUTCOMES: tuple[type[BaseException], ...] = (OutcomeException,)
+"""What pytest.skip, pytest.fail and pytest.exit raise."""
+
+SETUP_ERRORS = (Exception, SystemExit, *OUTCOMES)
+
+
+class Shared:
+    """Stands for a job where a fixture is looked up: its value is known."""
+
+    def __init__(self, template: pytest.FixtureDef[object]) -> None:
+        self._template = template
+
+    def __call__(self, name: str, value: object) -> pytest.FixtureDef[object]:
+        """Return a definition of widest scope that is set up already."""
+        definition = _copy(self._template)
+        definition.argname = name  # type: ignore[misc]  # final for its users, and this is a new one
+        definition.cached_result = (value, None, None)
+        return definition
+
+
+def _copy(definition: pytest.FixtureDef[Any]) -> pytest.FixtureDef[Any]:
+    new = object.__new__(type(definition))
+    new.__dict__.update(definition.__dict__)
+    new.cached_result = None
+    new._finalizers = []  # type: ignore[misc]  # as above
+    return new
+
+
+class Registry:
+    """The copies of wider fixtures of a session.
+
+    Args:
+        session: The session.
+        template: Name of a session fixture without parameters, of which the values of jobs are made.
+    """
+
+    def __init__(self, session: pytest.Session, template: str) -> None:
+        self.manager = session._fixturemanager
+        found = self.manager.getfixturedefs(template, session)
+        assert found, template
+        self.shared = Shared(found[-1])
+        self._copies: dict[tuple[object, ...], pytest.FixtureDef[Any]] = {}
+        self._reach: dict[tuple[int, str], frozenset[str]] = {}
+        self._kept: list[object] = []
+
+    def definitions(self, item: JobItem, name: str) -> Sequence[pytest.FixtureDef[Any]] | None:
+        """Return the definitions of a name that an item sees, widest first."""
+        found: Sequence[pytest.FixtureDef[Any]] | None = item._fixtureinfo.name2fixturedefs.get(name)
+        return found or self.manager.getfixturedefs(name, item)
+
+    def instance(
+        self, item: JobItem, definition: pytest.FixtureDef[Any], takes: Mapping[str, tuple[str, ...]]
+    ) -> pytest.FixtureDef[Any]:
+        """Return the copy of a definition for an item; a new one for function scope.
+
+        Args:
+            item: Who asks.
+            definition: Of what.
+            takes: From the names of jobs that the item takes to the ids it takes them from.
+        """
+        spec = getattr(item, "callspec", None)
+        name = definition.argname
+        scope = spec._arg2scope.get(name, definition._scope) if spec is not None else definition._scope
+        node = self._scope_node(item, definition, scope)
+        if node is None or node is item:
+            return _copy(definition)
+        key: tuple[object, ...] = (id(definition), id(node))
+        if spec is not None or takes:
+            reach = self._reachable(item, name)
+            params = spec.params if spec is not None else {}
+            key += tuple((n, _param_key(params[n])) for n in params if n in reach)
+            key += tuple((n, takes[n]) for n in takes if n in reach)
+        copy = self._copies.get(key)
+        if copy is None:
+            copy = self._copies[key] = _copy(definition)
+            self._kept.append((definition, node))
+        return copy
+
+    @staticmethod
+    def _scope_node(item: JobItem, definition: pytest.FixtureDef[Any], scope: Scope) -> pytest.Item | Any:
+        if scope is Scope.Function:
+            return item
+        if scope is Scope.Session:
+            return item.session
+        if scope is Scope.Package:
+            return _fixtures.get_scope_package(item, definition)
+        return _fixtures.get_scope_node(item, scope)
+
+    def _reachable(self, item: JobItem, name: str) -> frozenset[str]:
+        """Return the names that a fixture may ask for, over others, itself included."""
+        key = (id(item._fixtureinfo), name)
+        reach = self._reach.get(key)
+        if reach is None:
+            seen = {name}
+            todo = [name]
+            while todo:
+                for definition in self.definitions(item, todo.pop()) or ():
+                    new = [asked for asked in definition.argnames if asked not in seen]
+                    seen.update(new)
+                    todo += new
+            reach = self._reach[key] = frozenset(seen)
+            self._kept.append(item._fixtureinfo)
+        return reach
+
+
+def _param_key(value: object) -> tuple[object, object]:
+    try:
+        hash(value)
+    except TypeError:
+        return "id", id(value)
+    return type(value), value
+
+
+class AttemptFixtures(dict[str, Sequence[pytest.FixtureDef[Any]]]):
+    """From names to definitions, for one attempt of one job; filled on first use.
+
+    Args:
+        item: The job.
+        registry: Of the session.
+        takes: From the names of jobs that the item takes to the ids it takes them from.
+        refuse: Is asked about names that are no fixtures; raises to say more than pytest would.
+    """
+
+    def __init__(
+        self,
+        item: JobItem,
+        registry: Registry,
+        takes: Mapping[str, tuple[str, ...]],
+        refuse: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self._item, self._registry, self._takes, self._refuse = item, registry, takes, refuse
+
+    def offer(self, name: str, value: object) -> None:
+        """Let a name stand for the value of a job."""
+        self[name] = (self._registry.shared(name, value),)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the definitions of a name, widest first."""
+        found = super().get(name)
+        if found is None:
+            visible = self._registry.definitions(self._item, name)
+            if not visible:
+                self._refuse(name)
+                return default
+            found = [self._registry.instance(self._item, definition, self._takes) for definition in visible]
+            self[name] = found
+        return found
+
+
+class _JobRequest(_fixtures.TopRequest):  # type: ignore[misc]  # final for its users
+    """The `request` of a job. Asked from a worker thread, it has the fixture set up on the main thread."""
+
+    def __init__(self, item: JobItem, on_main: Callable[[Callable[[], Any]], Any]) -> None:
+        super().__init__(item, _ispytest=True)
+        self._on_main = on_main
+
+    def getfixturevalue(self, argname: str) -> Any:
+        ask = super().getfixturevalue
+        if threading.current_thread() is threading.main_thread():
+            return ask(argname)
+        return self._on_main(lambda: ask(argname))
+
+
+def begin(
+    item: JobItem, fixtures: AttemptFixtures, on_main: Callable[[Callable[[], Any]], Any]
+) -> pytest.FixtureRequest:
+    """Give an item a fresh request whose fixtures are those of an attempt."""
+    item.funcargs = {}
+    request = _JobRequest(item, on_main)
+    request._arg2fixturedefs = fixtures  # type: ignore[misc]  # final for its users
+    item._request = request
+    item.stash[_tmpdir.tmppath_result_key] = {}
+    return request
+
+
+def again(item: JobItem) -> None:
+    """Make an item fit to go through pytest's protocol, which takes its request away."""
+    if not getattr(item, "_request", None):
+        item._initrequest()
+    item.stash[_tmpdir.tmppath_result_key] = {}
+
+
+class JobSetupState:
+    """Stands in for pytest's `SetupState`: a tree instead of a stack.
+
+    Attributes:
+        stack: The nodes that are set up, with their finalizers and the error of their set-up.
+    """
+
+    def __init__(self) -> None:
+        self.stack: dict[Any, tuple[list[Finalizer], BaseException | None]] = {}
+        self._pending: dict[Any, int] = {}
+        self._replayed: JobItem | None = None
+
+    def expect(self, items: Iterable[JobItem]) -> None:
+        """Count the jobs below each collector."""
+        for item in items:
+            for node in item.above:
+                self._pending[node] = self._pending.get(node, 0) + 1
+
+    def enter(self, item: JobItem) -> None:
+        """Set up the collectors above an item that are not, and open its own level.
+
+        Raises:
+            BaseException: what the set-up of a collector raised, now or for an earlier item.
+        """
+        for node in item.above:
+            if node not in self.stack:
+                self.stack[node] = ([node.teardown], None)
+                try:
+                    node.setup()
+                except SETUP_ERRORS as error:
+                    self.stack[node] = (self.stack[node][0], error)
+            error = self.stack[node][1]
+            if error is not None:
+                raise error
+        self.stack[item] = ([item.teardown], None)
+
+    def leave(self, item: JobItem) -> list[BaseException]:
+        """Tear down the own level of an item; return what was raised."""
+        return self._pop(item)
+
+    def is_last(self, item: JobItem) -> bool:
+        """Tell whether some collector has no other item left."""
+        return self._pending[item.above[-1]] == 1
+
+    def done(self, item: JobItem) -> list[BaseException]:
+        """Count an item as done for good; tear down the collectors that have no other; return what was raised."""
+        errors = []
+        for node in reversed(item.above):
+            left = self._pending[node] = self._pending[node] - 1
+            if not left:
+                errors += self._pop(node)
+        return errors
+
+    def _pop(self, node: Any) -> list[BaseException]:  # noqa: ANN401 - a node of any kind
+        finalizers, _ = self.stack.get(node, ([], None))
+        errors: list[BaseException] = []
+        while finalizers:
+            try:
+                finalizers.pop()()
+            except SETUP_ERRORS as error:
+                errors.append(error)
+        self.stack.pop(node, None)
+        return errors
+
+    # --- what pytest asks of a set-up state ---
+
+    def is_node_active(self, node: Any) -> bool:  # noqa: ANN401 - as above
+        """Tell whether a node is set up."""
+        return node in self.stack
+
+    def addfinalizer(self, finalizer: Finalizer, node: Any) -> None:  # noqa: ANN401 - as above
+        """Have something called when a node is torn down."""
+        self.stack[node][0].append(finalizer)
+
+    def setup(self, item: JobItem) -> None:
+        """Replay the set-up of a job that has ended."""
+        self._replayed = item
+        item.replay("setup")
+
+    def teardown_exact(self, nextitem: object) -> None:
+        """Replay the teardown of the job; without one, at the end of the session, tear down what is left."""
+        item, self._replayed = self._replayed, None
+        if item is not None:
+            item.replay("teardown")
+        elif nextitem is None:
+            errors = [error for node in reversed(list(self.stack)) for error in self._pop(node)]
+            if errors:
+                raise together(errors)
+
+
+def together(errors: Sequence[BaseException]) -> BaseException:
+    """Return one exception for several of a teardown."""
+    if len(errors) == 1:
+        return errors[0]
+    return BaseExceptionGroup("errors during job teardown", list(errors))
+
+
+def replace_setup_state(session: pytest.Session) -> JobSetupState:
+    """Put a `JobSetupState` where pytest has its own."""
+    state = JobSetupState()
+    session._setupstate = state  # type: ignore[assignment]  # it has the methods that pytest calls
+    return state
+
+
+# --- collection ---
+
+
+def closure(
+    definition: pytest.Function, names: Sequence[str]
+) -> tuple[list[str], dict[str, Sequence[pytest.FixtureDef[Any]]]]:
+    """Return the names that are set up for `names`, in pytest's order, and the fixtures they mean."""
+    manager = definition.session._fixturemanager
+    ignored = _fixtures._get_direct_parametrize_args(definition)
+    found: tuple[list[str], dict[str, Any]] = manager.getfixtureclosure(
+        parentnode=definition, initialnames=tuple(dict.fromkeys(names)), ignore_args=ignored
+    )
+    return found
+
+
+def define(parent: pytest.Module, name: str, function: Callable[..., object]) -> pytest.Function:
+    """Return the node that stands for a function before it is parametrised."""
+    made: pytest.Function = _python.FunctionDefinition.from_parent(parent, name=name, callobj=function)
+    return made
+
+
+def autouse_names(node: pytest.Item) -> list[str]:
+    """Return the names of the autouse fixtures that a node sees."""
+    return list(dict.fromkeys(node.session._fixturemanager._getautousenames(node)))
+
+
+def parametrize(
+    definition: pytest.Function, names: Sequence[str]
+) -> tuple[Any, list[Any], list[tuple[str, ...]]]:
+    """Return the fixture information of a definition that asks for `names`, and its call specifications.
+
+    Returns:
+        The fixture information to give to items, the call specifications (none if not parametrised), and the names that
+        were parametrised together, one tuple for each call of `parametrize`.
+    """
+    info = definition._fixtureinfo
+    extra = [name for name in names if name not in info.initialnames]
+    if extra:
+        initial = (*info.initialnames, *extra)
+        names_closure, definitions = closure(definition, initial)
+        argnames = (*info.argnames, *(name for name in extra if name not in info.argnames))
+        info = _fixtures.FuncFixtureInfo(argnames, initial, names_closure, definitions)
+    if not _may_be_parametrized(definition, info):
+        return info, [], []
+    module = definition.getparent(pytest.Module)
+    assert module is not None
+    metafunc = _python.Metafunc(
+        definition=definition, fixtureinfo=info, config=definition.config, module=module.obj, _ispytest=True
+    )
+    groups: list[tuple[str, ...]] = []
+    original = metafunc.parametrize
+
+    def recorded(argnames: Any, *args: Any, **kwargs: Any) -> None:
+        split = [one.strip() for one in argnames.split(",")] if isinstance(argnames, str) else argnames
+        groups.append(tuple(one for one in split if one))
+        original(argnames, *args, **kwargs)
+
+    metafunc.parametrize = recorded  # type: ignore[method-assign]  # to see what is parametrised together
+    hooks = [module.obj.pytest_generate_tests] if hasattr(module.obj, "pytest_generate_tests") else []
+    definition.ihook.pytest_generate_tests.call_extra(hooks, {"metafunc": metafunc})
+    if metafunc._calls:
+        if hasattr(metafunc, "_recompute_direct_params_indices"):  # since pytest 8.0, gone from none we know
+            metafunc._recompute_direct_params_indices()
+        info.prune_dependency_tree()
+    return info, list(metafunc._calls), groups
+
+
+def _may_be_parametrized(definition: pytest.Function, info: Any) -> bool:  # noqa: ANN401 - private type
+    """Tell whether asking the hook can make a difference; for most jobs it cannot, and it is the dearest part."""
+    if info.names_closure or next(definition.iter_markers("parametrize"), None) is not None:
+        return True
+    module = definition.getparent(pytest.Module)
+    names = {impl.plugin_name for impl in definition.ihook.pytest_generate_tests.get_hookimpls()}
+    return hasattr(module.obj, "pytest_generate_tests") or not names <= {"python", "funcmanage"}
+
+
+def id_list(callspec: Any) -> list[str]:  # noqa: ANN401 - private type
+    """Return the ids of a call specification, one for each call of `parametrize` that shows one."""
+    return list(callspec._idlist)
+
+
+def fixture_location(definition: pytest.FixtureDef[Any], rootpath: Path) -> str:
+    """Return `file:line fixture name` of a fixture."""
+    code = getattr(definition.func, "__code__", None)
+    if code is None:
+        return f"fixture {definition.argname}"
+    return f"{relative(Path(code.co_filename), rootpath)}:{code.co_firstlineno} fixture {definition.argname}"
+
+
+def relative(path: Path, rootpath: Path) -> str:
+    """Return a path as users see it: below the rootdir without it, with `/`."""
+    return path.relative_to(rootpath).as_posix() if path.is_relative_to(rootpath) else str(path)
+
+
+def skip_reason(item: pytest.Item) -> str:
+    """Return why the marks of an item skip it, or empty."""
+    if next(item.iter_markers("skip"), None) is None and next(item.iter_markers("skipif"), None) is None:
+        return ""
+    skipped = _skipping.evaluate_skip_marks(item)
+    return "" if skipped is None else (skipped.reason or "skip mark")
+
+
+# --- what pytest sets around a test, around the run ---
+
+
+def skip_here(reason: str) -> BaseException:
+    """Return the exception that skips an item, shown at the place of the item."""
+    return Skipped(reason, _use_item_location=True)
+
+
+@contextmanager
+def assertion_details(item: pytest.Item) -> Generator[None]:
+    """Explain comparisons in failing asserts, on all threads; `item` lends its hooks."""
+    wrapper = _assertion.pytest_runtest_protocol(item)
+    next(wrapper)
+    try:
+        yield
+    finally:
+        wrapper.close()
+
+
+@contextmanager
+def warnings_for(config: pytest.Config, item: pytest.Item | None = None) -> Generator[None]:
+    """Apply the warning filters of the project, and those of an item's marks."""
+    with _warnings.catch_warnings_for_item(config=config, ihook=config.hook, when="runtest", item=item):
+        yield
+
+
+@contextmanager
+def caplog_handler(item: pytest.Item) -> Generator[None]:
+    """Let `caplog` see what is logged meanwhile."""
+    plugin = item.config.pluginmanager.get_plugin("logging-plugin")
+    if plugin is None or "caplog" not in item.fixturenames:  # type: ignore[attr-defined]  # a job is a function item
+        yield
+        return
+    if _logging.caplog_records_key not in item.stash:
+        item.stash[_logging.caplog_records_key] = {}
+        plugin.caplog_handler.reset()
+    with _logging.catching_logs(plugin.caplog_handler, level=plugin.log_level) as handler:
+        item.stash[_logging.caplog_records_key]["call"] = handler.records
+        item.stash[_logging.caplog_handler_key] = handler
+        yield

@@ -1,0 +1,211 @@
+"""The mark `@pytest.mark.job(...)`: its keywords, their checking, and the typed alias `jobtest.job`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+import pytest
+
+from jobtest.core.errors import Problem, did_you_mean
+from jobtest.core.model import OnFailure, Retry
+
+__all__ = ["MarkOptions", "job", "read_marks"]
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkOptions:
+    """What the marks of a job say, checked.
+
+    Attributes:
+        needs: Names of jobs that must succeed before it.
+        values: Parameter to full reference, from `needs={...}`.
+        after: Names of jobs that it follows.
+        retry: From the `retry*` keywords.
+        on_failure: What its failure does.
+        priority: Higher goes first.
+        resources: Amounts it holds.
+        always: It runs although nobody needs it.
+    """
+
+    needs: tuple[str, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+    after: tuple[str, ...] = ()
+    retry: Retry = field(default_factory=Retry)
+    on_failure: OnFailure = OnFailure.BLOCK
+    priority: int = 0
+    resources: Mapping[str, int] = field(default_factory=dict)
+    always: bool = False
+
+
+DEFAULT = MarkOptions()
+
+
+def job(
+    *,
+    needs: str | Sequence[str] | Mapping[str, str] = (),
+    after: str | Sequence[str] = (),
+    retries: int = 0,
+    retry_delay: float = 0.0,
+    retry_backoff: float = 1.0,
+    retry_max_delay: float | None = None,
+    retry_jitter: float = 0.0,
+    retry_on: type[BaseException] | tuple[type[BaseException], ...] = (),
+    on_failure: Literal["block", "continue", "escalate"] = "block",
+    priority: int = 0,
+    resources: Mapping[str, int] | None = None,
+    always: bool = False,
+) -> Callable[[F], F]:
+    """Return the mark `pytest.mark.job` with these keywords; the same, with types.
+
+    Args:
+        needs: Jobs that must succeed before this one; or from a parameter to the full reference of the job whose
+            value it takes.
+        after: Jobs that this one follows if they are in the run.
+        retries: Further attempts after the first.
+        retry_delay: Seconds before the second attempt.
+        retry_backoff: Factor from one delay to the next.
+        retry_max_delay: Seconds that no delay exceeds.
+        retry_jitter: Fraction of the delay by which it may vary, 0 to 1.
+        retry_on: Exceptions after which it is tried again; empty: any failure.
+        on_failure: `block` those that need it, let them `continue`, or `escalate`: nothing new starts.
+        priority: Higher goes first among ready jobs.
+        resources: Amounts it holds while it runs.
+        always: Run it even if nobody needs it.
+    """
+    given: dict[str, Any] = dict(locals())
+    kwargs = {name: value for name, value in given.items() if value != _DEFAULTS[name]}
+    return pytest.mark.job(**kwargs)
+
+
+_DEFAULTS: Mapping[str, object] = {
+    "needs": (),
+    "after": (),
+    "retries": 0,
+    "retry_delay": 0.0,
+    "retry_backoff": 1.0,
+    "retry_max_delay": None,
+    "retry_jitter": 0.0,
+    "retry_on": (),
+    "on_failure": "block",
+    "priority": 0,
+    "resources": None,
+    "always": False,
+}
+
+
+def read_marks(marks: Iterable[pytest.Mark], name: str, at: str) -> tuple[MarkOptions, list[Problem]]:
+    """Return what the marks of a job say, the closest first, and what is wrong with them."""
+    merged: dict[str, object] = {}
+    problems: list[Problem] = []
+    for mark in marks:
+        if mark.args:
+            what = f"job {name!r}: the mark takes keywords only, not {mark.args[0]!r}"
+            problems.append(Problem(what=what, at=(at,), fix='write it as keyword, e.g. needs=["x"]'))
+        for key, value in mark.kwargs.items():
+            merged.setdefault(key, value)
+    if not merged:
+        return DEFAULT, problems
+    reader = _Reader(name, at, problems)
+    for key in merged:
+        if key not in _DEFAULTS:
+            fix = did_you_mean(key, _DEFAULTS, what="keywords are")
+            problems.append(Problem(what=f"job {name!r}: the mark has no keyword {key!r}", at=(at,), fix=fix))
+    known = {key: value for key, value in merged.items() if key in _DEFAULTS}
+    return reader.options({**_DEFAULTS, **known}), problems
+
+
+class _Reader:
+    """Checks the keywords of one job."""
+
+    def __init__(self, name: str, at: str, problems: list[Problem]) -> None:
+        self._name, self._at, self._problems = name, at, problems
+
+    def options(self, given: Mapping[str, object]) -> MarkOptions:
+        needs, values = self._needs(given["needs"])
+        return MarkOptions(
+            needs=needs,
+            values=values,
+            after=self._names("after", given["after"]),
+            retry=self._retry(given),
+            on_failure=self._on_failure(given["on_failure"]),
+            priority=self._whole("priority", given["priority"]),
+            resources=self._resources(given["resources"]),
+            always=self._flag("always", given["always"]),
+        )
+
+    def _wrong(self, key: str, value: object, rule: str, fix: str = "") -> None:
+        what = f"job {self._name!r}: {key}={value!r} must be {rule}"
+        self._problems.append(Problem(what=what, at=(self._at,), fix=fix))
+
+    def _needs(self, value: object) -> tuple[tuple[str, ...], Mapping[str, str]]:
+        if isinstance(value, Mapping):
+            if all(isinstance(k, str) and isinstance(v, str) for k, v in value.items()):
+                return (), dict(value)
+            self._wrong("needs", value, "a list of names, or a dict from parameter to reference")
+            return (), {}
+        return self._names("needs", value), {}
+
+    def _names(self, key: str, value: object) -> tuple[str, ...]:
+        if isinstance(value, str):
+            return (value,)
+        if isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
+            return tuple(value)
+        self._wrong(key, value, "a name or a list of names")
+        return ()
+
+    def _retry(self, given: Mapping[str, object]) -> Retry:
+        most = given["retry_max_delay"]
+        return Retry(
+            retries=self._whole("retries", given["retries"], least=0),
+            delay=self._number("retry_delay", given["retry_delay"]),
+            backoff=self._number("retry_backoff", given["retry_backoff"]),
+            max_delay=None if most is None else self._number("retry_max_delay", most),
+            jitter=self._number("retry_jitter", given["retry_jitter"], most=1.0),
+            on=self._exceptions(given["retry_on"]),
+        )
+
+    def _whole(self, key: str, value: object, least: int | None = None) -> int:
+        if isinstance(value, int) and not isinstance(value, bool) and (least is None or value >= least):
+            return value
+        self._wrong(key, value, "a whole number" if least is None else f"a whole number >= {least}")
+        return 0
+
+    def _number(self, key: str, value: object, most: float | None = None) -> float:
+        good = isinstance(value, int | float) and not isinstance(value, bool)
+        if good and 0 <= value < float("inf") and (most is None or value <= most):  # type: ignore[operator]  # a number
+            return float(value)  # type: ignore[arg-type]  # a number, as just tested
+        self._wrong(key, value, "a number >= 0" if most is None else f"a number from 0 to {most:g}")
+        return 0.0
+
+    def _flag(self, key: str, value: object) -> bool:
+        if isinstance(value, bool):
+            return value
+        self._wrong(key, value, "True or False")
+        return False
+
+    def _exceptions(self, value: object) -> tuple[str, ...]:
+        types = value if isinstance(value, list | tuple) else (value,)
+        if all(isinstance(one, type) and issubclass(one, BaseException) for one in types):
+            return tuple(f"{one.__module__}.{one.__qualname__}" for one in types)
+        self._wrong("retry_on", value, "an exception type or a tuple of them")
+        return ()
+
+    def _on_failure(self, value: object) -> OnFailure:
+        names = [one.value for one in OnFailure]
+        if value in names:
+            return OnFailure(value)
+        fix = did_you_mean(value, names, what="there are") if isinstance(value, str) else ""
+        self._wrong("on_failure", value, " or ".join(repr(one) for one in names), fix)
+        return OnFailure.BLOCK
+
+    def _resources(self, value: object) -> Mapping[str, int]:
+        if value is None:
+            return {}
+        if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+            self._wrong("resources", value, "a dict from name to amount")
+            return {}
+        return {name: self._whole(f"resources[{name!r}]", amount, least=1) for name, amount in value.items()}

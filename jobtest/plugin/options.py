@@ -1,0 +1,197 @@
+"""What the command line asks for, read and checked before anything is collected."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from jobtest.config.settings import Settings, load_settings, parse_assignment
+from jobtest.core.errors import Problem, UsageError, did_you_mean, nearest
+from jobtest.core.model import Command
+from jobtest.plugin.collect import JobItem
+from jobtest.plugin.params import Params
+
+__all__ = ["Options", "Selector", "read_options"]
+
+GRAPHS = (".mmd", ".dot", ".svg", ".json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a run is asked for.
+
+    Attributes:
+        settings: Of the project.
+        command: What the run is for.
+        workers: Jobs that may run at once.
+        params: For the fixture `params`.
+        resources: Amounts that there are.
+        selectors: From paths and node ids; empty: everything.
+        reports: Files for the JSON report.
+        events: File for the events, or None.
+        graphs: `tree`, or files.
+    """
+
+    settings: Settings
+    command: Command
+    workers: int
+    params: Params
+    resources: Mapping[str, int]
+    selectors: tuple[Selector, ...]
+    reports: tuple[Path, ...]
+    events: Path | None
+    graphs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """A path or node id of the command line.
+
+    Attributes:
+        text: As given.
+        path: Absolute.
+        name: Function name, with `[id]` or without; empty for a whole file or folder.
+    """
+
+    text: str
+    path: Path
+    name: str
+
+    def matches(self, item: JobItem) -> bool:
+        """Tell whether it selects an item."""
+        if not item.path.is_relative_to(self.path):
+            return False
+        return not self.name or self.name in (item.name, item.originalname)
+
+
+def read_options(config: pytest.Config) -> Options:
+    """Read settings and command line.
+
+    Raises:
+        UsageError: with everything that is wrong.
+    """
+    _refuse(config)
+    option = config.option
+    problems: list[Problem] = []
+
+    def tried(read: object, *args: object) -> object:
+        try:
+            return read(*args)  # type: ignore[operator]  # a function of this module
+        except UsageError as error:
+            problems.extend(error.problems)
+            return None
+
+    settings = load_settings(config.rootpath)
+    params = dict(settings.params)
+    for text in option.job_set:
+        assigned = tried(parse_assignment, text, "--job-set")
+        if isinstance(assigned, tuple):
+            params[assigned[0]] = assigned[1]
+    resources = dict(settings.resources)
+    for text in option.job_resource:
+        assigned = tried(_amount, text)
+        if isinstance(assigned, tuple):
+            resources[assigned[0]] = assigned[1]
+    workers = tried(_workers, option.job_parallel, settings)
+    selectors = tried(_selectors, config)
+    for name, files, known in (
+        ("--job-report", option.job_report, (".json",)),
+        ("--job-graph", [one for one in option.job_graph if one != "tree"], GRAPHS),
+        ("--job-events", [option.job_events] if option.job_events else [], (".jsonl",)),
+    ):
+        problems += [_wrong_file(name, file, known) for file in files if Path(file).suffix not in known]
+    if option.plan and option.drift:
+        problems.append(Problem(what="--plan and --drift are two questions", fix="ask one at a time"))
+    if problems:
+        raise UsageError(problems)
+    base = config.invocation_params.dir
+    return Options(
+        settings=settings,
+        command=Command.PLAN if option.plan else Command.DRIFT if option.drift else Command.APPLY,
+        workers=workers if isinstance(workers, int) else 1,
+        params=Params(params),
+        resources=resources,
+        selectors=selectors if isinstance(selectors, tuple) else (),
+        reports=tuple(base / one for one in option.job_report),
+        events=base / option.job_events if option.job_events else None,
+        graphs=tuple(one if one == "tree" else str(base / one) for one in option.job_graph),
+    )
+
+
+def _refuse(config: pytest.Config) -> None:
+    """Refuse options of pytest and other plugins that cannot be followed for jobs."""
+    option = config.option
+    processes, dist = getattr(option, "numprocesses", None), getattr(option, "dist", "no")
+    if processes or dist != "no":
+        given = f"-n {processes}" if processes else f"--dist {dist}"
+        problem = Problem(what=f"{given} belongs to pytest-xdist and runs tests in parallel", fix="for jobs use -J N")
+        raise UsageError([problem])
+    for name, dest in (("--setup-plan", "setupplan"), ("--setup-only", "setuponly")):
+        if getattr(option, dest, False):
+            raise UsageError([Problem(what=f"{name} is for tests", fix="--plan shows what jobs would do")])
+    if option.usepdb and option.job_parallel not in (None, "1"):
+        raise UsageError([Problem(what="--pdb needs the jobs one at a time", fix="use -J 1")])
+
+
+def _wrong_file(option: str, file: str, known: tuple[str, ...]) -> Problem:
+    kinds = " ".join(known)
+    return Problem(what=f"{option} {file!r}: cannot tell what to write", fix=f"end the name with one of: {kinds}")
+
+
+def _amount(text: str) -> tuple[str, int]:
+    name, value = parse_assignment(text, "--job-resource")
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        what = f"--job-resource {text!r}: the amount must be a whole number >= 0"
+        raise UsageError([Problem(what=what, fix=f"write --job-resource {name}=2")])
+    return name, value
+
+
+def _workers(given: str | None, settings: Settings) -> int:
+    if given is None:
+        return settings.parallel if settings.parallel is not None else _cores()
+    if given == "auto":
+        return _cores()
+    if given.isascii() and given.isdigit() and int(given) > 0:
+        return int(given)
+    raise UsageError([Problem(what=f"-J {given!r} must be a whole number >= 1, or auto", fix="e.g. -J 4")])
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _selectors(config: pytest.Config) -> tuple[Selector, ...]:
+    base = config.invocation_params.dir
+    if config.args_source is config.ArgsSource.TESTPATHS:
+        return ()
+    selectors = []
+    problems = []
+    for text in config.args:
+        head, bracket, rest = text.partition("[")
+        file, *names = head.split("::")
+        path = Path(os.path.normpath(base / file))
+        if not path.exists():
+            beside = [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
+            close = nearest(path.name, beside)
+            fix = f"did you mean {path.parent / close}?" if close else "give a folder, a job file or a node id"
+            problems.append(Problem(what=f"{file}: no such file or folder", fix=fix))
+        elif path.is_file() and not (path.name.startswith("job_") and path.suffix == ".py"):
+            problems.append(Problem(what=f"{file} is not a job file", fix=f"rename it to job_{path.name}"))
+        else:
+            selectors.append(Selector(text, path, "::".join(names) + bracket + rest))
+    if problems:
+        raise UsageError(problems)
+    if any(config.rootpath.is_relative_to(selector.path) and not selector.name for selector in selectors):
+        return ()
+    return tuple(selectors)
+
+
+def unmatched(selector: Selector, items: list[JobItem]) -> Problem:
+    """Return what is wrong with a node id that selects nothing."""
+    names = [item.name for item in items if item.path == selector.path]
+    fix = did_you_mean(selector.name, names, what="it has")
+    return Problem(what=f"{selector.text}: there is no such job", fix=fix or "the file has no jobs")

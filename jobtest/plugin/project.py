@@ -1,0 +1,303 @@
+"""From collected sources to jobs and a graph, and from what the user asked for to a plan."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from jobtest.core.errors import Problem, ProjectError, did_you_mean
+from jobtest.core.graph import Graph
+from jobtest.core.model import Command, EdgeKind, Job, Phase
+from jobtest.core.names import Definition, Instance, Links, Reference, link, pick
+from jobtest.core.planner import Plan, make_plan
+from jobtest.plugin import fixtures
+from jobtest.plugin.collect import JobItem, Source, first_line
+from jobtest.plugin.params import Params
+from jobtest.plugin.source import asked_of
+
+__all__ = ["Asked", "Project", "build_project"]
+
+PROCESS_WIDE = ("monkeypatch", "capsys", "capfd", "capsysbinary", "capfdbinary", "caplog", "recwarn")
+"""Fixtures that change the whole process; a job that uses one runs alone (PRODUCT 5)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the user asked for on the command line.
+
+    Attributes:
+        selected: Ids left by paths, node ids, `-k`, `-m`; None: everything.
+        named: Ids given as node ids.
+        only: Names of `--job-only`.
+        exclude: Names of `--job-exclude`.
+        force: Names of `--job-force`.
+        downstream: Whether to add what depends on the selection.
+        command: What the run is for.
+    """
+
+    selected: Collection[str] | None = None
+    named: Collection[str] = ()
+    only: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    force: Sequence[str] = ()
+    downstream: bool = False
+    command: Command = Command.APPLY
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """All jobs of a project.
+
+    Attributes:
+        definitions: What names can mean, in definition order.
+        items: By id.
+        graph: All jobs.
+        names: Names of all jobs.
+    """
+
+    definitions: Sequence[Definition]
+    items: Mapping[str, JobItem]
+    graph: Graph
+    names: frozenset[str]
+
+    def plan(self, asked: Asked) -> Plan:
+        """Decide what takes part.
+
+        Raises:
+            ProjectError: names that are not jobs.
+        """
+        problems: list[Problem] = []
+
+        def ids(names: Iterable[str], option: str) -> list[str]:
+            found: list[str] = []
+            for name in names:
+                picked, wrong = pick(self.definitions, name, option)
+                found += picked
+                problems.extend(wrong)
+            return found
+
+        only = ids(asked.only, "--job-only")
+        excluded = ids(asked.exclude, "--job-exclude")
+        forced = ids(asked.force, "--job-force")
+        if problems:
+            raise ProjectError(problems)
+        select: Collection[str] | None = asked.selected
+        if only:
+            select = [id for id in only if select is None or id in select]
+        if asked.downstream and select is not None:
+            select = self.graph.descendants(select)
+        return make_plan(
+            self.graph,
+            select=select,
+            named=[*only, *asked.named],
+            exclude=dict.fromkeys(excluded, "excluded by --job-exclude"),
+            force=forced,
+            command=asked.command,
+        )
+
+
+def build_project(session: pytest.Session, sources: Sequence[Source], params: Params) -> tuple[Project, list[Problem]]:
+    """Resolve names and build the graph.
+
+    Returns:
+        The project, and all that is wrong with it; with problems, the graph is empty.
+    """
+    builder = _Builder(session, sources, params)
+    definitions = [builder.definition(source) for source in sources]
+    links, problems = link(definitions, builder.fixture_names)
+    problems = [*builder.problems, *problems]
+    items = {item.nodeid: item for source in sources for item in source.items}
+    graph = Graph([])
+    if not problems:
+        jobs = [builder.job(source, item, links[item.nodeid]) for source in sources for item in source.items]
+        try:
+            graph = Graph(jobs)
+        except ProjectError as error:
+            problems = list(error.problems)
+    return Project(definitions, items, graph, builder.names), problems
+
+
+class _Builder:
+    def __init__(self, session: pytest.Session, sources: Sequence[Source], params: Params) -> None:
+        self.names = frozenset(source.name for source in sources)
+        self.problems: list[Problem] = []
+        self.fixture_names: set[str] = set()
+        self._root: Path = session.config.rootpath
+        self._params = params
+        self._params_asked: set[object] = set()
+
+    # --- references ---
+
+    def definition(self, source: Source) -> Definition:
+        """Return what names can mean of a source, and what it asks for itself."""
+        references = self._values(source) if source.items and source.items[0].fixturenames else []
+        references += [self._ordered(source, name, EdgeKind.NEEDS) for name in source.options.needs]
+        references += [self._ordered(source, name, EdgeKind.AFTER) for name in source.options.after]
+        self._check_values(source)
+        instances = tuple(_instance(source, item) for item in source.items)
+        return Definition(source.id, source.name, source.path, source.at, instances, tuple(references))
+
+    def _ordered(self, source: Source, name: str, kind: EdgeKind) -> Reference:
+        return Reference(name, kind, source.at)
+
+    def _values(self, source: Source) -> list[Reference]:
+        item = source.items[0]
+        known = item._fixtureinfo.name2fixturedefs
+        self.fixture_names.update(known)
+        given = getattr(item, "callspec", None)
+        references = []
+        for name in item.fixturenames:
+            is_fixture = bool(known.get(name)) or name == "request" or (given is not None and name in given.params)
+            explicit = source.options.values.get(name)
+            if explicit is not None:
+                references.append(Reference(explicit, EdgeKind.VALUE, source.at, name))
+            elif name.startswith("job_") or not is_fixture:
+                if not self._is_own(source, name):
+                    references.append(self._value(source, item, name))
+            elif name in self.names and (given is None or name not in given.params):
+                self._refuse_both(source, item, name)
+            if name == "params":
+                self._look_for_params(source)
+        return references
+
+    def _value(self, source: Source, item: JobItem, name: str) -> Reference:
+        kind = EdgeKind.NEEDS if self._only_used(source, name) else EdgeKind.VALUE
+        return Reference(name, kind, self._place(source, item, name), name if kind is EdgeKind.VALUE else "")
+
+    @staticmethod
+    def _is_own(source: Source, name: str) -> bool:
+        """Tell whether a job asks for its own value, which only its run phase may not."""
+        own = name.removeprefix("job_") == source.name
+        return own and source.run is not None and name not in source.names.get(Phase.RUN, ())
+
+    @staticmethod
+    def _only_used(source: Source, name: str) -> bool:
+        """Tell whether a name comes from usefixtures alone."""
+        return name in source.used and not any(
+            name in inspect.signature(function).parameters
+            for phase in source.names
+            for function in source.functions(phase).values()
+        )
+
+    def _place(self, source: Source, item: JobItem, name: str) -> str:
+        """Return where a name is asked for: one of the job's functions, or the fixture on the way."""
+        for phase in source.names:
+            for function_name, function in source.functions(phase).items():
+                if name in inspect.signature(function).parameters:
+                    return source.places[function_name]
+        for asked in item.fixturenames:
+            for definition in item._fixtureinfo.name2fixturedefs.get(asked, ()):
+                if name in definition.argnames:
+                    return f"{fixtures.fixture_location(definition, self._root)}, for {source.at}"
+        return source.at
+
+    def _refuse_both(self, source: Source, item: JobItem, name: str) -> None:
+        definition = item._fixtureinfo.name2fixturedefs[name][-1]
+        self.problems.append(
+            Problem(
+                what=f"job {source.name!r} asks for {name!r}, which is both a job and a fixture",
+                at=(self._place(source, item, name), fixtures.fixture_location(definition, self._root)),
+                fix=f"write job_{name} for the job, or rename one of them",
+            )
+        )
+
+    def _check_values(self, source: Source) -> None:
+        names = set(source.items[0].fixturenames) if source.items else set()
+        for parameter in source.options.values:
+            if parameter not in names:
+                what = f"job {source.name!r}: needs names {parameter!r}, which is none of its parameters"
+                fix = did_you_mean(parameter, names, what="parameters are") or 'for success alone write needs=["..."]'
+                self.problems.append(Problem(what=what, at=(source.at,), fix=fix))
+
+    def _look_for_params(self, source: Source) -> None:
+        """Find parameters that are asked for and not set, before anything runs."""
+        item = source.items[0]
+        asking = [(name, f) for phase in source.names for name, f in source.functions(phase).items()]
+        for definitions in item._fixtureinfo.name2fixturedefs.values():
+            asking += [(definition.func.__name__, definition.func) for definition in definitions]
+        for name, function in asking:
+            if function in self._params_asked or "params" not in inspect.signature(function).parameters:
+                continue
+            self._params_asked.add(function)
+            file = fixtures.relative(Path(inspect.unwrap(function).__code__.co_filename), self._root)
+            for asked, line in asked_of(function, "params"):
+                if asked not in self._params and not hasattr(Params, asked):
+                    what = f"{name} asks for the parameter {asked!r}, which is not set"
+                    fix = did_you_mean(asked, list(self._params), what="set are")
+                    self.problems.append(
+                        Problem(what=what, at=(f"{file}:{line} {name}",), fix=fix or f"--job-set {asked}=VALUE")
+                    )
+
+    # --- jobs ---
+
+    def job(self, source: Source, item: JobItem, links: Links) -> Job:
+        """Return an item as data."""
+        options = source.options
+        item.exclusive = _process_wide(item)
+        check_names = set(source.names.get(Phase.CHECK, ()))
+        takes = links.takes
+        return Job(
+            id=item.nodeid,
+            name=item.name.partition("_")[2],
+            description=first_line(source.main),
+            at=source.at,
+            params=_plain_params(item),
+            edges=links.edges,
+            takes=takes,
+            early=frozenset(take.parameter for take in takes if take.parameter in check_names),
+            has_check=bool(source.checks),
+            has_run=source.run is not None,
+            has_describe="describe" in source.companions,
+            has_cleanup="cleanup" in source.companions,
+            own_value=any(name.removeprefix("job_") == source.name for name in check_names) and source.run is not None,
+            is_generator=source.run is not None and inspect.isgeneratorfunction(inspect.unwrap(source.run)),
+            always=options.always,
+            exclusive=item.exclusive,
+            priority=options.priority,
+            resources=options.resources,
+            retry=options.retry,
+            on_failure=options.on_failure,
+            skip=fixtures.skip_reason(item),
+        )
+
+
+def _process_wide(item: JobItem) -> str:
+    """Return why a job runs alone, or empty."""
+    if item.fixturenames:
+        for name in PROCESS_WIDE:
+            if name in item.fixturenames:
+                return f"it uses {name}"
+    if next(item.iter_markers("filterwarnings"), None) is not None:
+        return "it has warning filters of its own"
+    return ""
+
+
+def _instance(source: Source, item: JobItem) -> Instance:
+    spec = getattr(item, "callspec", None)
+    if spec is None:
+        return Instance(item.nodeid, {})
+    ids = fixtures.id_list(spec)
+    if len(ids) != len(source.groups):
+        groups = tuple(((name,), str(value)) for name, value in spec.params.items())
+    else:
+        groups = tuple(zip(source.groups, ids, strict=True))
+    return Instance(item.nodeid, _plain_params(item), groups)
+
+
+def _plain_params(item: JobItem) -> dict[str, object]:
+    """Return the parameters of an item as values that can be compared, stored and shown."""
+    spec = getattr(item, "callspec", None)
+    if spec is None:
+        return {}
+    return {name: _plain(value, f"{name}{spec.indices[name]}") for name, value in spec.params.items()}
+
+
+def _plain(value: object, by_position: str) -> object:
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    text = repr(value)
+    return by_position if " at 0x" in text else text

@@ -1,0 +1,206 @@
+"""From a job that has ended to pytest's reports, over one of two paths that must not differ in what they report.
+
+The full path calls pytest's ordinary protocol, whose phases return or raise what was recorded; it is for plugins that
+hook into it. The lean path makes the same three reports and sends them through `pytest_runtest_logreport`.
+
+A job that owes a cleanup, or holds something open, has its last report when that is done, so that a failing cleanup is
+part of it. The full path cannot report in two parts: it waits, unless the job failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from jobtest.core.model import Kind, Outcome, Phase
+from jobtest.core.summary import JobRecord
+from jobtest.engine.calls import Output
+from jobtest.plugin import fixtures
+from jobtest.plugin.collect import JobItem
+
+__all__ = ["Replay", "outcome_of", "wants_full"]
+
+BEFORE_CALL = frozenset({Kind.SETUP_ERROR, Kind.BROKEN_CHECK, Kind.CRASHED})
+"""Kinds that pytest knows as errors, not failures."""
+
+GOOD = frozenset({Outcome.CHANGED, Outcome.UNCHANGED, Outcome.WOULD_RUN, Outcome.UNKNOWN})
+PROTOCOL = (
+    "pytest_runtest_protocol",
+    "pytest_runtest_setup",
+    "pytest_runtest_call",
+    "pytest_runtest_teardown",
+    "pytest_runtest_makereport",
+    "pytest_pyfunc_call",
+    "pytest_exception_interact",
+)
+
+
+IDLE = ("hypothesispytest",)
+"""Plugins that do nothing for items like ours: hypothesis looks for property tests."""
+
+
+def wants_full(config: pytest.Config) -> str:
+    """Return why the full path is needed, or empty: a plugin from outside hooks into the protocol, or an option does."""
+    for option, dest in (("--pdb", "usepdb"), ("--trace", "trace"), ("--setup-show", "setupshow")):
+        if getattr(config.option, dest, False):
+            return option
+    for name in PROTOCOL:
+        for impl in getattr(config.hook, name).get_hookimpls():
+            module = getattr(impl.function, "__module__", "") or ""
+            if impl.plugin_name not in IDLE and not module.startswith(("_pytest.", "jobtest.")):
+                return f"{impl.plugin_name} has {name}"
+    return ""
+
+
+class Replay:
+    """Reports jobs.
+
+    Args:
+        session: The session.
+        full: Which path.
+        run_id: Of the run.
+    """
+
+    def __init__(self, session: pytest.Session, *, full: bool, run_id: str) -> None:
+        self._session, self._full, self._run_id = session, full, run_id
+        self._records: dict[str, JobRecord] = {}
+        self._outputs: dict[str, list[tuple[str, Output]]] = {}
+        self._waiting: dict[str, Mapping[Phase, BaseException]] = {}
+        manager = session.config.pluginmanager
+        idle = [plugin for plugin in map(manager.get_plugin, ("assertion", "warnings")) if plugin is not None]
+        self._protocol = manager.subset_hook_caller("pytest_runtest_protocol", remove_plugins=idle)
+
+    def set_up_output(self, item: JobItem, output: Output) -> None:
+        """Keep what the set-up of fixtures printed."""
+        self._keep(item, "setup", output)
+
+    def tail_output(self, item: JobItem, output: Output) -> None:
+        """Keep what teardown, closing and cleanup printed."""
+        self._keep(item, "teardown", output)
+
+    def _keep(self, item: JobItem, when: str, output: Output) -> None:
+        if output.stdout or output.stderr or output.log:
+            self._outputs.setdefault(item.nodeid, []).append((when, output))
+
+    def ended(self, item: JobItem, record: JobRecord, errors: Mapping[Phase, BaseException], *, whole: bool) -> None:
+        """Report a job that has ended; with `whole` false its last report comes with `torn_down`."""
+        self._records[item.nodeid] = record
+        self._record(item, record, errors)
+        if self._full:
+            if whole or record.outcome not in GOOD:
+                self._replay(item)
+            return
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        setup = self._report(item, "setup")
+        if setup.passed:
+            self._report(item, "call", setup)
+        if whole:
+            self._finish(item, setup)
+
+    def torn_down(self, item: JobItem, record: JobRecord) -> None:
+        """Report the rest of a job."""
+        if not self._full:
+            self._finish(item, None)
+        elif record.outcome in GOOD:
+            self._replay(item)
+        elif "teardown" in item.recorded:
+            self._report(item, "teardown")
+
+    def _replay(self, item: JobItem) -> None:
+        fixtures.again(item)
+        self._protocol(item=item, nextitem=None)
+        item.recorded.clear()
+
+    def _finish(self, item: JobItem, like: pytest.TestReport | None) -> None:
+        self._report(item, "teardown", like)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        item.recorded.clear()
+        self._outputs.pop(item.nodeid, None)
+
+    def _report(self, item: JobItem, when: Any, like: pytest.TestReport | None = None) -> pytest.TestReport:  # noqa: ANN401 - a literal
+        """Make a report and send it; one without an exception is made from another one that has none."""
+        if like is not None and like.passed and when not in item.recorded:
+            report = object.__new__(type(like))
+            report.__dict__.update(like.__dict__)
+            report.when = when
+        else:
+            call = pytest.CallInfo.from_call(lambda: item.replay(when), when)
+            report = pytest.TestReport.from_item_and_call(item, call)
+        self.decorate(item, report)
+        item.ihook.pytest_runtest_logreport(report=report)
+        return report
+
+    # --- what a report says ---
+
+    def _record(self, item: JobItem, record: JobRecord, errors: Mapping[Phase, BaseException]) -> None:
+        if record.outcome is Outcome.FAILED:
+            when = "setup" if record.kind in BEFORE_CALL else "call"
+            item.recorded[when] = _error_of(record, errors)
+        elif record.outcome not in GOOD:
+            item.recorded["setup"] = fixtures.skip_here(record.reason)
+        item.user_properties += [
+            ("jobtest.outcome", record.outcome.value if record.outcome else ""),
+            ("jobtest.attempts", len(record.attempts)),
+            ("jobtest.reason", record.reason),
+            ("jobtest.run_id", self._run_id),
+        ]
+
+    def decorate(self, item: JobItem, report: pytest.TestReport) -> None:
+        """Put on a report what really happened: when, how long, what was printed, how the job ended."""
+        record = self._records.get(item.nodeid)
+        if record is None:
+            return
+        begun = record.started_at or record.ended_at or 0.0
+        ended = record.ended_at or begun
+        report.start = ended if report.when == "teardown" else begun
+        report.stop = ended if report.when == "call" else report.start
+        report.duration = record.seconds if report.when == "call" else 0.0
+        report.user_properties = list(item.user_properties)
+        report.sections = self._sections(item, record, report.when)
+        report.jobtest_outcome = record.outcome
+
+    def _sections(self, item: JobItem, record: JobRecord, when: str) -> list[tuple[str, str]]:
+        """Return output as pytest names it, with earlier attempts and, after a failed run, its check before it."""
+        sections: list[tuple[str, str]] = []
+        outputs = self._outputs.get(item.nodeid, [])
+        parts = {"setup": ("setup",), "call": ("setup",), "teardown": ("setup", "call", "teardown")}[when]
+        sections += [one for part, output in outputs if part in parts for one in _output(part, output)]
+        if when == "setup" and record.kind not in BEFORE_CALL:
+            return sections
+        for attempt in record.attempts[:-1]:
+            said = attempt.failure
+            if when != "teardown":
+                sections.append((f"attempt {attempt.number}", (said.text or str(said)) if said else "failed"))
+            sections += _output(f"attempt {attempt.number}", Output(attempt.stdout, attempt.stderr, attempt.log))
+        if record.attempts:
+            last = record.attempts[-1]
+            if record.kind is Kind.RUN_ERROR and when == "call" and last.phases[-1].phase is Phase.RECHECK:
+                failure = last.failure
+                sections.append(("check after the run", (failure.text or str(failure)) if failure else "holds"))
+            sections += _output("call", Output(last.stdout, last.stderr, last.log))
+        return sections
+
+
+def _output(part: str, output: Output) -> list[tuple[str, str]]:
+    named = (("log", output.log), ("stdout", output.stdout), ("stderr", output.stderr))
+    return [(f"Captured {name} {part}", text) for name, text in named if text]
+
+
+def _error_of(record: JobRecord, errors: Mapping[Phase, BaseException]) -> BaseException:
+    """Return the exception that a failure is shown by."""
+    order = {
+        Kind.RUN_ERROR: (Phase.RUN, Phase.DESCRIBE, Phase.RECHECK),
+        Kind.CHECK_FAILED: (Phase.RECHECK, Phase.CHECK),
+    }.get(record.kind or Kind.RUN_ERROR, tuple(reversed(list(Phase))))
+    for phase in order:
+        if phase in errors:
+            return errors[phase]
+    return pytest.fail.Exception(record.reason, pytrace=False)
+
+
+def outcome_of(report: object) -> Outcome | None:
+    """Return how the job of a report ended, or None if it is not of a job."""
+    outcome = getattr(report, "jobtest_outcome", None)
+    return outcome if isinstance(outcome, Outcome) else None

@@ -1,0 +1,295 @@
+"""One orchestrated pytest session, from configuration to the exit status."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from jobtest.core.errors import Problem, ProjectError, UsageError
+from jobtest.core.model import Command
+from jobtest.core.planner import Plan
+from jobtest.engine.clock import SystemClock, new_run_id
+from jobtest.engine.executors.dry import DriftExecutor, PlanExecutor
+from jobtest.engine.executors.inline import InlineExecutor
+from jobtest.engine.executors.protocol import Executor
+from jobtest.engine.executors.thread import ThreadExecutor
+from jobtest.engine.loop import Engine
+from jobtest.plugin import fixtures
+from jobtest.plugin.bodies import JobBodies
+from jobtest.plugin.builtin import VALUE, BuiltinFixtures
+from jobtest.plugin.collect import JobItem, JobModule, problems_key, sources_key
+from jobtest.plugin.options import Options, read_options, unmatched
+from jobtest.plugin.output import OutputRoom
+from jobtest.plugin.project import Asked, Project, build_project
+from jobtest.plugin.replay import Replay, wants_full
+from jobtest.plugin.terminal import Terminal
+
+__all__ = ["Orchestration", "configure"]
+
+MARK = "job(needs=, after=, retries=, ...): how a job is run; see jobtest.job for all keywords"
+NEVER_JOBS = (".*", "*.egg", "venv", "node_modules", "CVS", "_darcs", "{arch}", "__pycache__")
+"""Folders that nobody expects jobs in; they are passed over without a word."""
+
+
+def configure(config: pytest.Config) -> None:
+    """Switch orchestration on."""
+    config.addinivalue_line("markers", MARK)
+    try:
+        options = read_options(config)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.addinivalue_line("python_files", "job_*.py")
+    config.option.importmode = "importlib"
+    config.args = [str(config.rootpath / path) for path in options.settings.paths]
+    clock = SystemClock()
+    orchestration = Orchestration(config, options, clock)
+    config.pluginmanager.register(orchestration, "jobtest-orchestration")
+    config.pluginmanager.register(BuiltinFixtures(options.params, orchestration.run_id), "jobtest-fixtures")
+    config.pluginmanager.register(Terminal(orchestration), "jobtest-terminal")
+
+
+def is_job_file(path: Path) -> bool:
+    """Tell whether a file is one that jobs are collected from."""
+    return path.name.startswith("job_") and path.suffix == ".py"
+
+
+class Orchestration:
+    """The session's plugin: collects jobs, plans and runs them.
+
+    Attributes:
+        options: What was asked for.
+        run_id: Id of the run.
+        project: All jobs; None before they are collected.
+        plan: What is done; None if it could not be made.
+        engine: Carries it out; None before.
+        full: Why reports take the full path; empty: they do not.
+    """
+
+    def __init__(self, config: pytest.Config, options: Options, clock: SystemClock) -> None:
+        self.config, self.options = config, options
+        self.run_id = new_run_id(clock.now())
+        self.project: Project | None = None
+        self.plan: Plan | None = None
+        self.engine: Engine | None = None
+        self.full = ""
+        self._clock = clock
+        self._problems = 0
+
+    # --- collection ---
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Make room for what collection finds."""
+        session.stash[problems_key] = []
+        session.stash[sources_key] = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Collect job files only."""
+        if is_job_file(collection_path):
+            return None
+        if not collection_path.is_dir():
+            return True
+        self._warn_if_hidden(collection_path)
+        return None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pycollect_makemodule(self, module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+        """Collect job files as such."""
+        if is_job_file(module_path):
+            module: pytest.Module = JobModule.from_parent(parent, path=module_path)
+            return module
+        return None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pycollect_makeitem(
+        self, collector: pytest.Module, name: str, obj: object
+    ) -> list[pytest.Item] | None:
+        """Leave the functions of job files to the file."""
+        if isinstance(collector, JobModule):
+            collector.note(name, obj)
+            return []
+        return None
+
+    def _warn_if_hidden(self, folder: Path) -> None:
+        patterns = self.config.getini("norecursedirs")
+        if not any(fnmatch(folder.name, pattern) for pattern in patterns):
+            return
+        if any(fnmatch(folder.name, pattern) for pattern in NEVER_JOBS):
+            return
+        for path, _, files in os.walk(folder):
+            for file in sorted(files):
+                if is_job_file(Path(file)):
+                    shown = fixtures.relative(Path(path) / file, self.config.rootpath)
+                    message = (
+                        f"{shown} is not collected: norecursedirs hides {folder.name}/; move it, or set norecursedirs"
+                    )
+                    self.config.issue_config_time_warning(pytest.PytestWarning(message), stacklevel=2)
+                    return
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, session: pytest.Session, items: list[pytest.Item]
+    ) -> Generator[None, None, None]:
+        """Let others deselect, then put back what the rest needs, in the order of the plan."""
+        before = list(items)
+        yield
+        sources = session.stash[sources_key]
+        self.project, linked = build_project(session, sources, self.options.params)
+        broken = session.testsfailed > 0
+        problems = session.stash[problems_key] + [one for one in linked if not (broken and one.tentative)]
+        self._problems = len(problems) + session.testsfailed
+        if self._problems:
+            for problem in problems:
+                self._tell(problem)
+            items[:] = before
+            return
+        self.plan = self._make_plan(self.project, before, items)
+        kept = [self.project.items[id] for id in self.plan.order]
+        dropped = [item for item in items if item.nodeid not in self.plan.graph]
+        if dropped:
+            self.config.hook.pytest_deselected(items=dropped)
+        items[:] = before if self.config.option.collectonly and len(kept) == len(before) else kept
+
+    def _make_plan(self, project: Project, before: list[pytest.Item], after: list[pytest.Item]) -> Plan:
+        selectors = self.options.selectors
+        jobs = [item for item in before if isinstance(item, JobItem)]
+        left = {item.nodeid for item in after}
+        named: set[str] = set()
+        problems = []
+        if selectors:
+            matched: set[str] = set()
+            for selector in selectors:
+                found = {item.nodeid for item in jobs if selector.matches(item)}
+                if selector.name and not found:
+                    problems.append(unmatched(selector, jobs))
+                matched |= found
+                named |= found if selector.name else set()
+            left &= matched
+        option = self.config.option
+        asked = Asked(
+            selected=left if len(left) < len(before) else None,
+            named=named & left,
+            only=option.job_only,
+            exclude=option.job_exclude,
+            force=option.job_force,
+            downstream=option.job_downstream,
+            command=self.options.command,
+        )
+        try:
+            if problems:
+                raise UsageError(problems)
+            return project.plan(asked)
+        except ProjectError as error:
+            raise pytest.UsageError(str(error)) from None
+
+    def _tell(self, problem: Problem) -> None:
+        """Show a problem where pytest shows what it could not collect."""
+        place = problem.at[0].partition(":")[0] if problem.at else "project"
+        report = pytest.CollectReport(place, "failed", str(problem), [])
+        self.config.hook.pytest_collectreport(report=report)
+
+    # --- the run ---
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Run the jobs."""
+        if self._problems:
+            errors = f"{self._problems} error{'s' if self._problems != 1 else ''}"
+            raise pytest.UsageError(f"{errors} in the project, nothing was run")
+        if self.plan is None or self.config.option.collectonly or not session.items:
+            return True
+        self._run(session, self.plan)
+        if session.shouldfail:
+            raise session.Failed(session.shouldfail)
+        if self.engine is not None and self.engine.interrupted:
+            raise session.Interrupted(self.engine.summary.stopped)
+        if session.shouldstop:
+            raise session.Interrupted(session.shouldstop)
+        return True
+
+    def _run(self, session: pytest.Session, plan: Plan) -> None:
+        assert self.project is not None
+        jobs = [self.project.items[id] for id in plan.graph.jobs]
+        threads = self.options.workers > 1
+        state = fixtures.replace_setup_state(session)
+        state.expect(jobs)
+        room = OutputRoom(self.config, threads=threads)
+        self.full = wants_full(self.config)
+        replay = Replay(session, full=bool(self.full), run_id=self.run_id)
+        registry = fixtures.Registry(session, VALUE)
+        bodies = JobBodies(self.project, registry, state, room, replay, threads=threads)
+        self.config.pluginmanager.register(_Decorator(replay), "jobtest-decorator")
+        executor = self._executor()
+        try:
+            engine = Engine(
+                plan,
+                bodies,
+                executor,
+                clock=self._clock,
+                workers=self.options.workers,
+                resources=self.options.resources,
+                retry_limit=self.options.settings.retry_limit,
+                run_id=self.run_id,
+            )
+        except ProjectError as error:
+            raise pytest.UsageError(str(error)) from None
+        self.engine = bodies.engine = engine
+        with room.open(jobs[0]), self._ctrl_c(engine, room):
+            engine.run()
+        room.tell_warnings()
+
+    def _executor(self) -> Executor:
+        inner = ThreadExecutor() if self.options.workers > 1 else InlineExecutor()
+        match self.options.command:
+            case Command.APPLY:
+                return inner
+            case Command.PLAN:
+                return PlanExecutor(inner)
+            case Command.DRIFT:
+                return DriftExecutor(inner)
+
+    @contextmanager
+    def _ctrl_c(self, engine: Engine, room: OutputRoom) -> Iterator[None]:
+        """Know Ctrl-C by its signal: the first stops the run in order, the second at once."""
+
+        def interrupt(_: int, __: FrameType | None) -> None:
+            if engine.interrupted:
+                raise KeyboardInterrupt
+            engine.interrupt("interrupted by Ctrl-C")
+            if room.inside:
+                raise KeyboardInterrupt
+
+        before = signal.signal(signal.SIGINT, interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        """Write down how it ended."""
+        if self.engine is not None:
+            self.engine.end(int(exitstatus))
+
+
+class _Decorator:
+    """Puts on reports of the full path what really happened."""
+
+    def __init__(self, replay: Replay) -> None:
+        self._replay = replay
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Decorate a report after all others have."""
+        report = yield
+        if isinstance(item, JobItem):
+            self._replay.decorate(item, report)
+        return report

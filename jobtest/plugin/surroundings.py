@@ -1,0 +1,61 @@
+"""The folder and the environment variables of the process, put back after every phase (PRODUCT 4.12).
+
+Both belong to the whole process. What a body changes is undone when its phase ends; bodies that run beside it on other
+threads can see it until then.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from jobtest.engine.calls import Output
+
+__all__ = ["Surroundings"]
+
+OF_PYTEST = b"PYTEST_CURRENT_TEST"
+"""Set and removed by pytest itself while it replays; not ours to put back."""
+
+
+def _variables() -> dict[bytes, bytes]:
+    found = dict(os.environb)
+    found.pop(OF_PYTEST, None)
+    return found
+
+
+class Surroundings:
+    """Remembers how the process should look between phases.
+
+    Args:
+        rootdir: The folder in which every phase starts.
+    """
+
+    def __init__(self, rootdir: Path) -> None:
+        self._rootdir = str(rootdir)
+        self._variables = _variables()
+
+    def settle(self) -> None:
+        """Take the present variables as those that fixtures have set on purpose."""
+        self._variables = _variables()
+
+    @contextmanager
+    def around(self, capture: AbstractContextManager[Output]) -> Generator[Output]:
+        """Run a phase in the rootdir, and put folder and variables back after it."""
+        os.chdir(self._rootdir)
+        with capture as output:
+            try:
+                yield output
+            finally:
+                self._put_back()
+
+    def _put_back(self) -> None:
+        now, before = _variables(), self._variables
+        if now != before:
+            for name in now.keys() - before.keys():
+                os.environb.pop(name, None)
+            for name, value in before.items():
+                if now.get(name) != value:
+                    os.environb[name] = value
+        os.chdir(self._rootdir)

@@ -1,0 +1,173 @@
+"""What people see in the terminal beside pytest's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobtest.core.model import Command, Outcome
+from jobtest.core.summary import JobRecord, Summary
+from jobtest.plugin.replay import outcome_of
+
+if TYPE_CHECKING:
+    from jobtest.plugin.session import Orchestration
+
+__all__ = ["Terminal", "recap"]
+
+ORDER = (
+    Outcome.UNCHANGED,
+    Outcome.CHANGED,
+    Outcome.WOULD_RUN,
+    Outcome.UNKNOWN,
+    Outcome.FAILED,
+    Outcome.BLOCKED,
+    Outcome.SKIPPED,
+    Outcome.POSTPONED,
+    Outcome.CANCELLED,
+)
+LETTERS = {
+    Outcome.UNCHANGED: ".",
+    Outcome.CHANGED: "+",
+    Outcome.WOULD_RUN: "~",
+    Outcome.UNKNOWN: "?",
+    Outcome.BLOCKED: "b",
+    Outcome.SKIPPED: "s",
+    Outcome.POSTPONED: "p",
+    Outcome.CANCELLED: "c",
+}
+COLOURS = {
+    Outcome.UNCHANGED: {"green": True},
+    Outcome.CHANGED: {"green": True, "bold": True},
+    Outcome.WOULD_RUN: {"yellow": True, "bold": True},
+    Outcome.UNKNOWN: {"yellow": True},
+}
+MANY = 20
+"""Lines of one kind that a summary shows at most."""
+
+
+class Terminal:
+    """Says how jobs ended."""
+
+    def __init__(self, orchestration: Orchestration) -> None:
+        self._of = orchestration
+
+    def pytest_report_header(self, config: pytest.Config) -> list[str]:
+        """Say what is asked for."""
+        options = self._of.options
+        what = {Command.APPLY: "", Command.PLAN: ", plan only", Command.DRIFT: ", drift only"}[options.command]
+        source = f", settings: {options.settings.source}" if options.settings.source else ""
+        lines = [f"jobs: {', '.join(options.settings.paths)}, -J {options.workers}{what}{source}"]
+        if config.get_verbosity() > 0:
+            lines.append(f"run: {self._of.run_id}")
+        return lines
+
+    def pytest_report_collectionfinish(self, config: pytest.Config) -> list[str]:
+        """Say how wide the plan is and who runs alone."""
+        from jobtest.plugin.replay import wants_full
+
+        plan = self._of.plan
+        if plan is None or not plan.graph.jobs or config.get_verbosity() < 1:
+            return []
+        full = wants_full(config)
+        lines = [
+            f"plan: {len(plan.waves)} waves, widest {max(map(len, plan.waves))}",
+            f"reports: full path ({full})" if full else "reports: lean path",
+        ]
+        lines += [f"alone: {job.id} ({job.exclusive})" for job in plan.graph if job.exclusive]
+        return lines
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(
+        self, report: pytest.TestReport
+    ) -> tuple[str, str, str | tuple[str, dict[str, bool]]] | None:
+        """Name outcomes by their own names; the counts of pytest's last line stay its own."""
+        outcome = outcome_of(report)
+        if outcome is None or outcome not in LETTERS:
+            return None
+        word = outcome.value.upper()
+        if report.when == "call" and report.passed:
+            return "passed", LETTERS[outcome], (word, COLOURS[outcome])
+        if report.when == "setup" and report.skipped:
+            return "skipped", LETTERS[outcome], (word, {"yellow": True})
+        return None
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say what the run came to."""
+        if self._of.engine is None:
+            if self._of.plan is not None and not self._of.plan.graph.jobs:
+                self._nothing(terminalreporter)
+            return
+        summary = self._of.engine.summary
+        write = terminalreporter.write_line
+        if summary.command is Command.PLAN:
+            terminalreporter.section("plan")
+            for line in plan_lines(summary):
+                write(line)
+        notes = list(_notes(summary))
+        roots = list(_root_causes(summary))
+        if notes:
+            terminalreporter.section("notes")
+            for line in notes:
+                write(line)
+        if roots:
+            terminalreporter.section("root causes")
+            for line in roots:
+                write(line)
+        write("")
+        write(recap(summary))
+
+    def _nothing(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._of.project is not None and self._of.project.items:
+            terminalreporter.write_line("no jobs selected")
+            return
+        root = self._of.config.rootpath
+        folders = ", ".join(str(root / path) if path != "." else str(root) for path in self._of.options.settings.paths)
+        terminalreporter.write_line(f"no jobs found: looked for job_NAME and check_NAME in job_*.py below {folders}")
+
+
+def recap(summary: Summary) -> str:
+    """Return `12 jobs: 7 unchanged, 3 changed, 1 failed, 1 blocked in 41.2s`; zero counts are left out."""
+    totals = summary.totals()
+    counts = ", ".join(f"{totals[outcome]} {outcome.value}" for outcome in ORDER if totals[outcome])
+    number = len(summary.jobs)
+    return f"{number} job{'s' if number != 1 else ''}: {counts or 'none ended'} in {summary.seconds:.1f}s"
+
+
+def plan_lines(summary: Summary) -> list[str]:
+    """Return a line for each job with what would happen and why, then waves and critical path."""
+    plan = summary.plan
+    width = max((len(plan.graph[id].name) for id in plan.order), default=0)
+    lines = []
+    for id in plan.order:
+        record = summary.jobs[id]
+        outcome = record.outcome or Outcome.UNKNOWN
+        alone = f"; alone, {plan.graph[id].exclusive}" if plan.graph[id].exclusive else ""
+        symbol = LETTERS.get(outcome, "!")
+        lines.append(f"{symbol} {plan.graph[id].name:<{width}}  {outcome.value:<9}  {record.reason}{alone}")
+    lines.append("")
+    lines.append(f"waves: {len(plan.waves)}, widest {max(map(len, plan.waves), default=0)}")
+    path = [plan.graph[id].name for id in plan.critical_path]
+    if len(path) > MANY:
+        path[MANY // 2 : -MANY // 2] = ["..."]
+    lines.append(f"critical path: {' -> '.join(path)}")
+    return lines
+
+
+def _notes(summary: Summary) -> list[str]:
+    named = [(summary.plan.graph[id].name, note) for id, record in summary.jobs.items() for note in record.notes]
+    lines = [f"{name}: {note}" for name, note in named[:MANY]]
+    return [*lines, f"... {len(named) - MANY} more"] if len(named) > MANY else lines
+
+
+def _root_causes(summary: Summary) -> list[str]:
+    lines = []
+    graph = summary.plan.graph
+    for root, blocked in summary.root_causes().items():
+        record: JobRecord = summary.jobs[root]
+        lines.append(f"{graph[root].name}: {record.reason}")
+        if blocked:
+            names = [graph[id].name for id in blocked[:MANY]]
+            more = f", ... {len(blocked) - MANY} more" if len(blocked) > MANY else ""
+            lines.append(f"  blocks {', '.join(names)}{more}")
+    return lines[: 2 * MANY]

@@ -1,0 +1,162 @@
+"""Runs the examples as a user does: copies of their folders, real processes, and the text on the terminal.
+
+Beside each example lies `expected.txt`: commands after a `$`, each followed by what it prints, without times
+and paths. `UPDATE_EXPECTED=1 pytest tests/examples` writes these files anew; read the difference.
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+NOT_THE_USERS = ("PYTEST_", "JOBTEST_", "COVERAGE_", "GITHUB_", "GITLAB_", "CI")
+
+
+def normalised(output: str) -> str:
+    """The output without what differs between machines, versions and runs."""
+    kept = [
+        line.rstrip()
+        for line in output.splitlines()
+        if not line.startswith(("platform ", "cachedir: ", "rootdir: ", "configfile: ", "plugins: "))
+    ]
+    text = "\n".join(kept)
+    text = re.sub(r"\b\d+(\.\d+)?(ms|s)\b", "TIME", text)
+    return re.sub(r"([=_-])\1{4,}", r"\1\1\1\1\1", text).strip() + "\n"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    exit_code: int
+    output: str
+    seconds: float
+    report: dict | None
+
+    @property
+    def recap(self) -> str:
+        """The counts of the last line that has some, like "18 jobs: 18 changed"."""
+        recaps = re.findall(r"(\d+ jobs?: .*?) in [\d.]+ ?s", self.output)
+        assert recaps, self.output
+        return recaps[-1]
+
+    @property
+    def jobs(self) -> dict[str, dict]:
+        """What the report says of each job, by name with parameters, like `scan[json]`."""
+        assert self.report is not None, self.output
+        return {re.sub(r"^.*::(job|check)_", "", job["id"]): job for job in self.report["jobs"]}
+
+    def having(self, outcome: str) -> set[str]:
+        """The jobs that ended like this."""
+        return {name for name, job in self.jobs.items() if job["outcome"] == outcome}
+
+
+@dataclass(frozen=True)
+class Example:
+    """A copy of an example in a folder of its own."""
+
+    name: str
+    folder: Path
+
+    @property
+    def expected(self) -> Path:
+        """The file with the commands of the example and what they print."""
+        return EXAMPLES / self.name / "expected.txt"
+
+    def run(self, *arguments: str, cwd: Path | None = None) -> Done:
+        """Run `pytest ARGUMENTS` in the copy, or from another folder."""
+        report = self.folder.parent / "report.json"
+        report.unlink(missing_ok=True)
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            f"--job-report={report}",
+            *arguments,
+        ]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(NOT_THE_USERS)}
+        environment |= {"COLUMNS": "100", "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        start = time.perf_counter()
+        done = subprocess.run(
+            command,
+            cwd=cwd or self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        seconds = time.perf_counter() - start
+        content = json.loads(report.read_text(encoding="utf-8")) if report.exists() else None
+        return Done(done.returncode, done.stdout, seconds, content)
+
+    def play(self) -> "Story":
+        """Run the commands of `expected.txt` one after the other."""
+        commands = re.findall(r"^\$ pytest (.*)$", self.expected.read_text(encoding="utf-8"), re.MULTILINE)
+        story = Story(self, [(command, self.run(*shlex.split(command))) for command in commands])
+        if os.environ.get("UPDATE_EXPECTED"):
+            self.expected.write_text(story.printed, encoding="utf-8")
+        return story
+
+
+@dataclass(frozen=True)
+class Story:
+    """The commands of `expected.txt` and what came of them."""
+
+    example: Example
+    runs: list[tuple[str, Done]]
+
+    @property
+    def printed(self) -> str:
+        """All commands with what they have printed, in the form of `expected.txt`."""
+        return "\n".join(f"$ pytest {command}\n{normalised(done.output)}" for command, done in self.runs)
+
+    @property
+    def expected(self) -> str:
+        """What they should print."""
+        return self.example.expected.read_text(encoding="utf-8")
+
+    def __getitem__(self, index: int) -> Done:
+        """The result of the first, second, ... command."""
+        return self.runs[index][1]
+
+
+@pytest.fixture(scope="session")
+def copy_of(tmp_path_factory):
+    """A function: an example, by its name as it is cloned, or as some runs have left it, to a copy of it."""
+
+    def copy(example: str | Example) -> Example:
+        name = example if isinstance(example, str) else example.name
+        folder = tmp_path_factory.mktemp("example") / name
+        if isinstance(example, str):
+            leftovers = shutil.ignore_patterns("work", ".jobtest", ".pytest_cache", "__pycache__")
+            shutil.copytree(EXAMPLES / name, folder, ignore=leftovers)
+        else:
+            shutil.copytree(example.folder, folder, symlinks=True)
+        return Example(name, folder)
+
+    return copy
+
+
+@pytest.fixture(name="examples")
+def examples_fixture():
+    """The folder of all examples, as it is cloned."""
+    return EXAMPLES
+
+
+@pytest.fixture(name="normalised")
+def normalised_fixture():
+    """The function that takes times, versions and paths out of a text."""
+    return normalised

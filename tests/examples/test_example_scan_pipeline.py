@@ -1,0 +1,100 @@
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+STEPS = ["scanner", "edges", "upload", "backup", "clean", "prune"]
+
+
+@pytest.fixture(scope="module")
+def example(copy_of):
+    example = copy_of("scan_pipeline")
+    (example.folder / "work" / "backups").mkdir(parents=True)
+    (example.folder / "work" / "backups" / "catalogue-2001-01-01.sqlite").touch()
+    return example
+
+
+@pytest.fixture(scope="module")
+def story(example):
+    return example.play()
+
+
+@pytest.fixture(scope="module")
+def refused(story):
+    return story[0]
+
+
+@pytest.fixture(scope="module")
+def uploaded(story):
+    return story[1]
+
+
+@pytest.fixture(scope="module")
+def again(story):
+    return story[2]
+
+
+def test_the_terminal_shows_what_expected_txt_says(story):
+    assert story.printed == story.expected
+
+
+def test_a_failing_upload_blocks_what_follows(refused):
+    assert refused.exit_code == 1
+    assert refused.recap == "18 jobs: 14 changed, 1 failed, 3 blocked"
+    assert refused.having("failed") == {"upload"}
+    assert refused.having("blocked") == {"backup", "clean", "prune"}
+    assert refused.jobs["clean"]["blocked_by"] == [refused.jobs["upload"]["id"]]
+
+
+def test_a_failing_upload_leaves_the_workspace_for_the_next_run(uploaded):
+    assert uploaded.exit_code == 0
+    assert uploaded.having("changed") == {"upload", "backup", "clean", "prune"}
+
+
+def test_the_next_run_changes_nothing(again):
+    assert again.exit_code == 0
+    assert again.recap == "18 jobs: 18 unchanged"
+
+
+def test_the_catalogue_knows_who_imports_whom(uploaded, example):
+    with closing(sqlite3.connect(example.folder / "work" / "catalogue.sqlite")) as catalogue:
+        found = catalogue.execute("select target from import where source = 'json.decoder'").fetchall()
+        (imports,) = catalogue.execute("select count(*) from import").fetchone()
+    assert ("json",) in found
+    assert ("re",) in found
+    assert uploaded.jobs["upload"]["value"] == {"packages": 12, "imports": imports}
+
+
+def test_the_workspace_is_gone_and_only_the_new_backup_is_left(uploaded, example):
+    assert not (example.folder / "work" / "scan").exists()
+    (backup,) = (example.folder / "work" / "backups").iterdir()
+    assert backup.name > "catalogue-2001-01-01.sqlite"
+
+
+def test_a_change_of_one_package_scans_that_package_only(copy_of, story):
+    example = copy_of(story.example)
+    with closing(sqlite3.connect(example.folder / "work" / "catalogue.sqlite")) as catalogue, catalogue:
+        before = catalogue.execute("select * from import order by 1, 2, 3").fetchall()
+        catalogue.execute("update package set fingerprint = 'of yesterday' where name = 'json'")
+    done = example.run("--orchestrate")
+    assert done.having("changed") == {"scanner", "scan[json]", "edges", "upload", "clean"}
+    with closing(sqlite3.connect(example.folder / "work" / "catalogue.sqlite")) as catalogue:
+        assert catalogue.execute("select * from import order by 1, 2, 3").fetchall() == before
+
+
+def test_an_upload_that_breaks_half_way_leaves_the_catalogue_as_it_was(copy_of):
+    example = copy_of("scan_pipeline")
+    (example.folder / "work").mkdir()
+    with closing(sqlite3.connect(example.folder / "work" / "catalogue.sqlite")) as catalogue:
+        catalogue.executescript("""
+            create table package (name text primary key, fingerprint text not null);
+            create table import (package text, source text, target text, primary key (source, target));
+            create trigger closed before insert on import when new.package = 'xml'
+            begin select raise(abort, 'the catalogue takes nothing that begins with x'); end;
+        """)
+    done = example.run("--orchestrate")
+    assert done.having("failed") == {"upload"}
+    assert "the catalogue takes nothing that begins with x" in done.output
+    with closing(sqlite3.connect(example.folder / "work" / "catalogue.sqlite")) as catalogue:
+        assert catalogue.execute("select count(*) from package").fetchone() == (0,)
+        assert catalogue.execute("select count(*) from import").fetchone() == (0,)
