@@ -80,7 +80,7 @@ class IllegalTransition(JobtestError):
 
 def nearest(name: str, known: Collection[str]) -> str | None:
     """Return the known name that is spelled most like `name`, or None if none is close."""
-    found = get_close_matches(name, known, n=1, cutoff=0.6)
+    found = get_close_matches(name, known, n=1, cutoff=0.6 if len(name) > 3 else 0.5)
     return found[0] if found else None
 
 

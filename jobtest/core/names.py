@@ -222,7 +222,8 @@ class _Linker:
         if only is not None and candidates:
             ids = ", ".join(instance.id for instance in candidates[0].instances[:12])
             return f"its instances are: {ids}"
-        fix = did_you_mean(bare.removeprefix("job_"), known, what="jobs and fixtures are")
+        what = "jobs are" if known is self._by_name else "jobs and fixtures are"
+        fix = did_you_mean(bare.removeprefix("job_"), known, what=what)
         meant = fix.removeprefix("did you mean '").removesuffix("'?")
         if fix.startswith("did you mean") and meant in self._by_name:
             place = self._by_name[meant][0].at.split(" ")[0]

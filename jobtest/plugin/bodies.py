@@ -97,14 +97,9 @@ class JobBodies:
         try:
             if item not in self._state.stack:
                 self._begin(item, ticket)
-            if not names:
-                arguments: dict[str, object] = {}
-            else:
-                arguments = self._set_up(item, ticket, names, values)
+            arguments = self._set_up(item, ticket, names, values) if names else {}
         except (Exception, SystemExit, KeyboardInterrupt, *fixtures.OUTCOMES) as error:
             return self._set_up_failed(item, ticket, error)
-        finally:
-            self._surroundings.settle()
         if len(functions) == 1:
             (function,) = functions.values()
             wanted = parameters(function)
@@ -154,7 +149,7 @@ class JobBodies:
 
     def _begin(self, item: JobItem, ticket: Ticket) -> None:
         self._state.enter(item)
-        if item.fixturenames or item.source.asked:
+        if item.fixturenames:
             last = item.stash.get(attempt_key, None)
             error = last_error(self.engine.summary.jobs[ticket.job.id]) if ticket.attempt > 1 or last else ""
             attempt = Attempt(ticket.attempt, error, f"{self.engine.run_id}/{ticket.job.id}")
@@ -177,6 +172,7 @@ class JobBodies:
             for name in names:
                 arguments[name] = values[name] if name in values else request.getfixturevalue(name)
         self._replay.set_up_output(item, output)
+        self._surroundings.settle()
         return arguments
 
     def _set_up_failed(self, item: JobItem, ticket: Ticket, error: BaseException) -> Result:
@@ -188,19 +184,20 @@ class JobBodies:
         return Result(Verdict.SETUP_ERROR, self._failure(item, error), error=error)
 
     def _leave(self, item: JobItem) -> None:
-        if item not in self._state.stack:
+        if not self._state.holds(item):
+            self._state.leave(item)
             return
         with self._room.main(item) as output:
             errors = self._state.leave(item)
         self._replay.tail_output(item, output)
-        self._requests.pop(item.nodeid, None)
+        self._requests.pop(item.id_, None)
         if errors:
-            self._torn.setdefault(item.nodeid, []).extend(errors)
+            self._torn.setdefault(item.id_, []).extend(errors)
         self._surroundings.settle()
 
     def _let_go(self, item: JobItem) -> None:
         """Count an item as done, and keep what teardown raised for its last report."""
-        errors = self._torn.pop(item.nodeid, [])
+        errors = self._torn.pop(item.id_, [])
         if self._state.is_last(item):
             with self._room.main(item) as output:
                 errors += self._state.done(item)

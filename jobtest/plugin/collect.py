@@ -90,6 +90,7 @@ class JobItem(pytest.Function):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.id_: str = self.nodeid
         self.recorded: dict[str, BaseException] = {}
         self.exclusive = ""
 
@@ -154,6 +155,14 @@ class JobModule(pytest.Module):
         for source in self._sources():
             self.session.stash[sources_key].append(source)
             yield from source.items
+
+    def _getobj(self) -> Any:  # noqa: ANN401 - a module
+        try:
+            return super()._getobj()
+        except self.CollectError as error:
+            if isinstance(error.__cause__, SyntaxError):
+                raise self.CollectError(_syntax_problem(error.__cause__, self)) from None
+            raise
 
     def note(self, name: str, obj: object) -> None:
         """Take in a module-level name; functions with a known prefix are kept."""
@@ -254,12 +263,12 @@ class JobModule(pytest.Module):
         named |= {f"{prefix}_{source.name}": function for prefix, function in source.companions.items()}
         for name, function in named.items():
             at = (self._places[name],)
-            bare = inspect.unwrap(function)
-            if inspect.isasyncgenfunction(bare):
+            flags = inspect.unwrap(function).__code__.co_flags
+            if flags & inspect.CO_ASYNC_GENERATOR:
                 self._problem(f"{name} is an async generator", at, "use async def with return, or def with yield")
-            elif inspect.isgeneratorfunction(bare) and function is not source.run:
+            elif flags & inspect.CO_GENERATOR and function is not source.run:
                 self._problem(f"{name} yields; only a job can hold something open", at, "use return")
-            elif inspect.isgeneratorfunction(bare) and may_yield_twice(bare):
+            elif flags & inspect.CO_GENERATOR and may_yield_twice(function):
                 self._problem(f"{name} yields more than once", at, "one yield: before it set up, after it tear down")
             marks = [mark.name for mark in getattr(function, "pytestmark", []) if mark.name in OWN_MARKS]
             if name != main_name and marks:
@@ -268,13 +277,23 @@ class JobModule(pytest.Module):
                 self._problem(f"{name} has the mark xfail, which says nothing about a job", at, "remove it")
 
 
+def _syntax_problem(error: SyntaxError, module: JobModule) -> str:
+    """Return what is wrong with the text of a file, with the line and the place in it."""
+    file = fixtures.relative(module.path, module.config.rootpath)
+    shown = ""
+    if error.text:
+        text = error.text.rstrip("\n")
+        shown = f"\n    {text}\n    {' ' * ((error.offset or 1) - 1)}^"
+    return f"{Problem(what=f'{file} cannot be read: {error.msg}', at=(f'{file}:{error.lineno}',))}{shown}"
+
+
 def _like(one: str, other: str) -> bool:
     """Tell whether two names are so alike that one is probably a slip of the pen for the other."""
     from difflib import SequenceMatcher
 
     digits = [character for character in one if character.isdigit()]
     same_digits = digits == [character for character in other if character.isdigit()]
-    return same_digits and SequenceMatcher(None, one, other).ratio() >= 0.85
+    return same_digits and SequenceMatcher(None, one, other).ratio() >= 0.8
 
 
 def _find_names(source: Source, definition: pytest.Function) -> None:

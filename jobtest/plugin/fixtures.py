@@ -297,7 +297,12 @@ class JobSetupState:
             error = self.stack[node][1]
             if error is not None:
                 raise error
-        self.stack[item] = ([item.teardown], None)
+        self.stack[item] = ([], None)
+
+    def holds(self, item: JobItem) -> bool:
+        """Tell whether there is something to tear down on the own level of an item."""
+        level = self.stack.get(item)
+        return level is not None and bool(level[0])
 
     def leave(self, item: JobItem) -> list[BaseException]:
         """Tear down the own level of an item; return what was raised."""

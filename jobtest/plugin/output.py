@@ -120,7 +120,7 @@ class OutputRoom:
     @contextmanager
     def main(self, item: JobItem) -> Generator[Output]:
         """Capture a phase, or a part of its set-up, on the main thread."""
-        sink = _Sink(item.nodeid, self._warned)
+        sink = _Sink(item.id_, self._warned)
         output = Output()
         token = _current.set(sink)
         self.inside = True
@@ -137,7 +137,7 @@ class OutputRoom:
     @contextmanager
     def worker(self, item: JobItem) -> Generator[Output]:
         """Capture a phase on a worker thread or an event loop."""
-        sink = _Sink(item.nodeid, self._warned)
+        sink = _Sink(item.id_, self._warned)
         output = Output()
         token = _current.set(sink)
         try:

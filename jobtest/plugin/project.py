@@ -104,20 +104,19 @@ def build_project(session: pytest.Session, sources: Sequence[Source], params: Pa
     """Resolve names and build the graph.
 
     Returns:
-        The project, and all that is wrong with it; with problems, the graph is empty.
+        The project, and all that is wrong with it; with problems, its graph is of no use.
     """
     builder = _Builder(session, sources, params)
     definitions = [builder.definition(source) for source in sources]
     links, problems = link(definitions, builder.fixture_names)
     problems = [*builder.problems, *problems]
-    items = {item.nodeid: item for source in sources for item in source.items}
+    items = {item.id_: item for source in sources for item in source.items}
     graph = Graph([])
-    if not problems:
-        jobs = [builder.job(source, item, links[item.nodeid]) for source in sources for item in source.items]
-        try:
-            graph = Graph(jobs)
-        except ProjectError as error:
-            problems = list(error.problems)
+    jobs = [builder.job(source, item, links[item.id_]) for source in sources for item in source.items]
+    try:
+        graph = Graph(jobs)
+    except ProjectError as error:
+        problems += error.problems
     return Project(definitions, items, graph, builder.names), problems
 
 
@@ -241,7 +240,7 @@ class _Builder:
         check_names = set(source.names.get(Phase.CHECK, ()))
         takes = links.takes
         return Job(
-            id=item.nodeid,
+            id=item.id_,
             name=item.name.partition("_")[2],
             description=first_line(source.main),
             at=source.at,
@@ -279,13 +278,13 @@ def _process_wide(item: JobItem) -> str:
 def _instance(source: Source, item: JobItem) -> Instance:
     spec = getattr(item, "callspec", None)
     if spec is None:
-        return Instance(item.nodeid, {})
+        return Instance(item.id_, {})
     ids = fixtures.id_list(spec)
     if len(ids) != len(source.groups):
         groups = tuple(((name,), str(value)) for name, value in spec.params.items())
     else:
         groups = tuple(zip(source.groups, ids, strict=True))
-    return Instance(item.nodeid, _plain_params(item), groups)
+    return Instance(item.id_, _plain_params(item), groups)
 
 
 def _plain_params(item: JobItem) -> dict[str, object]:

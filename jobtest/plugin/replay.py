@@ -82,17 +82,17 @@ class Replay:
 
     def _keep(self, item: JobItem, when: str, output: Output) -> None:
         if output.stdout or output.stderr or output.log:
-            self._outputs.setdefault(item.nodeid, []).append((when, output))
+            self._outputs.setdefault(item.id_, []).append((when, output))
 
     def ended(self, item: JobItem, record: JobRecord, errors: Mapping[Phase, BaseException], *, whole: bool) -> None:
         """Report a job that has ended; with `whole` false its last report comes with `torn_down`."""
-        self._records[item.nodeid] = record
+        self._records[item.id_] = record
         self._record(item, record, errors)
         if self._full:
             if whole or record.outcome not in GOOD:
                 self._replay(item)
             return
-        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        item.ihook.pytest_runtest_logstart(nodeid=item.id_, location=item.location)
         setup = self._report(item, "setup")
         if setup.passed:
             self._report(item, "call", setup)
@@ -115,9 +115,9 @@ class Replay:
 
     def _finish(self, item: JobItem, like: pytest.TestReport | None) -> None:
         self._report(item, "teardown", like)
-        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.id_, location=item.location)
         item.recorded.clear()
-        self._outputs.pop(item.nodeid, None)
+        self._outputs.pop(item.id_, None)
 
     def _report(self, item: JobItem, when: Any, like: pytest.TestReport | None = None) -> pytest.TestReport:  # noqa: ANN401 - a literal
         """Make a report and send it; one without an exception is made from another one that has none."""
@@ -149,7 +149,7 @@ class Replay:
 
     def decorate(self, item: JobItem, report: pytest.TestReport) -> None:
         """Put on a report what really happened: when, how long, what was printed, how the job ended."""
-        record = self._records.get(item.nodeid)
+        record = self._records.get(item.id_)
         if record is None:
             return
         begun = record.started_at or record.ended_at or 0.0
@@ -164,7 +164,7 @@ class Replay:
     def _sections(self, item: JobItem, record: JobRecord, when: str) -> list[tuple[str, str]]:
         """Return output as pytest names it, with earlier attempts and, after a failed run, its check before it."""
         sections: list[tuple[str, str]] = []
-        outputs = self._outputs.get(item.nodeid, [])
+        outputs = self._outputs.get(item.id_, [])
         parts = {"setup": ("setup",), "call": ("setup",), "teardown": ("setup", "call", "teardown")}[when]
         sections += [one for part, output in outputs if part in parts for one in _output(part, output)]
         if when == "setup" and record.kind not in BEFORE_CALL:

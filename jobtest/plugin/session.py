@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -192,7 +193,8 @@ class Orchestration:
 
     def _tell(self, problem: Problem) -> None:
         """Show a problem where pytest shows what it could not collect."""
-        place = problem.at[0].partition(":")[0] if problem.at else "project"
+        named = re.search(r"[^\s:]+\.py(?=:)", " ".join(problem.at))
+        place = named[0] if named else "project"
         report = pytest.CollectReport(place, "failed", str(problem), [])
         self.config.hook.pytest_collectreport(report=report)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jobtest.state.memory import MemoryStore
-    from jobtest.testing import strategies
+    from jobtest.testing import strategies as strategies
     from jobtest.testing.clock import FakeClock
     from jobtest.testing.executor import Act, ScriptedBodies, ScriptedExecutor, Span, simulate
 

@@ -1,6 +1,6 @@
-"""An executor that calls nothing: a script says what comes of each phase, and how long it takes on a fake clock.
+"""An executor that calls nothing: a script says what comes of each phase, and how long it takes.
 
-An hour of retries takes as long as the decisions about it.
+Time is a fake clock's, so an hour of retries takes as long as the decisions about it.
 """
 
 from __future__ import annotations
@@ -133,7 +133,9 @@ class ScriptedExecutor:
         self.closed = True
 
     def most_at_once(self, weight: Callable[[Ticket], float] = lambda _: 1.0) -> float:
-        """Return the largest sum of weights under way at any time; what ends and starts at one instant does not meet.
+        """Return the largest sum of weights under way at any time.
+
+        What ends at the instant at which another one starts does not meet it.
 
         Args:
             weight: Of a phase, e.g. the amount of a resource that its job holds.

@@ -3,20 +3,10 @@ from contextlib import closing
 
 import pytest
 
-STEPS = ["scanner", "edges", "upload", "backup", "clean", "prune"]
-
 
 @pytest.fixture(scope="module")
-def example(copy_of):
-    example = copy_of("scan_pipeline")
-    (example.folder / "work" / "backups").mkdir(parents=True)
-    (example.folder / "work" / "backups" / "catalogue-2001-01-01.sqlite").touch()
-    return example
-
-
-@pytest.fixture(scope="module")
-def story(example):
-    return example.play()
+def story(copy_of):
+    return copy_of("scan_pipeline").play()
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +38,7 @@ def test_a_failing_upload_blocks_what_follows(refused):
 
 def test_a_failing_upload_leaves_the_workspace_for_the_next_run(uploaded):
     assert uploaded.exit_code == 0
-    assert uploaded.having("changed") == {"upload", "backup", "clean", "prune"}
+    assert uploaded.having("changed") == {"upload", "backup", "clean"}
 
 
 def test_the_next_run_changes_nothing(again):
@@ -56,8 +46,8 @@ def test_the_next_run_changes_nothing(again):
     assert again.recap == "18 jobs: 18 unchanged"
 
 
-def test_the_catalogue_knows_who_imports_whom(uploaded, example):
-    with closing(sqlite3.connect(example.folder / "work" / "catalogue.sqlite")) as catalogue:
+def test_the_catalogue_knows_who_imports_whom(uploaded, story):
+    with closing(sqlite3.connect(story.example.folder / "work" / "catalogue.sqlite")) as catalogue:
         found = catalogue.execute("select target from import where source = 'json.decoder'").fetchall()
         (imports,) = catalogue.execute("select count(*) from import").fetchone()
     assert ("json",) in found
@@ -65,10 +55,11 @@ def test_the_catalogue_knows_who_imports_whom(uploaded, example):
     assert uploaded.jobs["upload"]["value"] == {"packages": 12, "imports": imports}
 
 
-def test_the_workspace_is_gone_and_only_the_new_backup_is_left(uploaded, example):
-    assert not (example.folder / "work" / "scan").exists()
-    (backup,) = (example.folder / "work" / "backups").iterdir()
-    assert backup.name > "catalogue-2001-01-01.sqlite"
+def test_the_workspace_is_gone_and_a_backup_is_there(uploaded, story):
+    assert not (story.example.folder / "work" / "scan").exists()
+    (backup,) = (story.example.folder / "work" / "backups").iterdir()
+    with closing(sqlite3.connect(backup)) as copy:
+        assert copy.execute("select count(*) from package").fetchone() == (12,)
 
 
 def test_a_change_of_one_package_scans_that_package_only(copy_of, story):
@@ -80,6 +71,16 @@ def test_a_change_of_one_package_scans_that_package_only(copy_of, story):
     assert done.having("changed") == {"scanner", "scan[json]", "edges", "upload", "clean"}
     with closing(sqlite3.connect(example.folder / "work" / "catalogue.sqlite")) as catalogue:
         assert catalogue.execute("select * from import order by 1, 2, 3").fetchall() == before
+
+
+def test_old_backups_are_deleted_but_never_the_newest(copy_of, story):
+    example = copy_of(story.example)
+    backups = example.folder / "work" / "backups"
+    (newest,) = backups.iterdir()
+    newest.rename(backups / "catalogue-2001-02-03.sqlite")
+    (backups / "catalogue-2001-01-01.sqlite").touch()
+    assert example.run("--orchestrate").having("changed") == {"prune"}
+    assert [file.name for file in backups.iterdir()] == ["catalogue-2001-02-03.sqlite"]
 
 
 def test_an_upload_that_breaks_half_way_leaves_the_catalogue_as_it_was(copy_of):
