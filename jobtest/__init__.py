@@ -1,14 +1,15 @@
 """jobtest runs jobs the way pytest runs tests.
 
-Under pytest nothing of this needs to be imported: write `job_*.py` and run `pytest --orchestrate`. The names here are
-for typing marks, and for planning and running from a program:
+Under pytest nothing of this needs to be imported: write `job_*.py` and run `pytest --orchestrate`. The names
+here are for typing marks, and for planning and running from a program:
 
     from jobtest import Graph, Job, make_plan, run
 
     graph = Graph([Job.of("build"), Job.of("deploy", takes=["build"])])
     summary = run(make_plan(graph), {"build": lambda: 42, "deploy": lambda build: print(build)})
 
-Names are imported when first used, so that the plugin costs next to nothing while it is not asked to orchestrate.
+Names are imported when first used, so that the plugin costs next to nothing while it is not asked to
+orchestrate.
 """
 
 from __future__ import annotations

@@ -40,7 +40,8 @@ def load_settings(rootdir: Path) -> Settings:
     """Read the settings below `rootdir`.
 
     Raises:
-        UsageError: a file cannot be read, is not TOML, has unknown keys or wrong values; all problems at once.
+        UsageError: a file cannot be read, is not TOML, has unknown keys or wrong values; all problems at
+            once.
     """
     pyproject, own = rootdir / "pyproject.toml", rootdir / "jobtest.toml"
     tables = {}
@@ -148,4 +149,7 @@ class _Reader:
 
     def _resources(self, value: object) -> dict[str, int]:
         found = self._table("resources", value)
-        return {name: self._whole(f"resources.{name}", amount, 0, "a whole number >= 0") for name, amount in found.items()}
+        return {
+            name: self._whole(f"resources.{name}", amount, 0, "a whole number >= 0")
+            for name, amount in found.items()
+        }

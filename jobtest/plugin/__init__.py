@@ -23,7 +23,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--orchestrate", action="store_true", help="run the jobs of job_*.py instead of tests")
     add("-J", "--job-parallel", metavar="N", help="jobs that may run at once: a number or auto (default: 1)")
     add("--plan", action="store_true", help="ask the checks and show what would run and why; run nothing")
-    add("--drift", action="store_true", help="ask the checks only; a job that is not in its desired state fails")
+    add(
+        "--drift",
+        action="store_true",
+        help="ask the checks only; a job that is not in its desired state fails",
+    )
     repeated = {"action": "append", "default": [], "metavar": "NAME"}
     add("--job-only", **repeated, help="this job and what it needs; may be repeated")
     add("--job-exclude", **repeated, help="not this job, nor what needs it; may be repeated")
@@ -36,7 +40,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="KEY=VALUE",
         help="set a parameter (fixture params); VALUE is TOML, or else text; may be repeated",
     )
-    add("--job-resource", action="append", default=[], metavar="NAME=N", help="how much there is of a resource")
+    add(
+        "--job-resource",
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help="how much there is of a resource",
+    )
     add("--job-report", action="append", default=[], metavar="FILE.json", help="write a report of the run")
     add("--job-events", metavar="FILE.jsonl", help="write each event of the run, one a line, as it happens")
     add(

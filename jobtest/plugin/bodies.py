@@ -6,7 +6,6 @@ Set-up and teardown happen on the main thread; only the bodies themselves are ca
 from __future__ import annotations
 
 import inspect
-
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -98,7 +97,7 @@ class JobBodies:
             if item not in self._state.stack:
                 self._begin(item, ticket)
             arguments = self._set_up(item, ticket, names, values) if names else {}
-        except (Exception, SystemExit, KeyboardInterrupt, *fixtures.OUTCOMES) as error:
+        except BaseException as error:  # noqa: BLE001 - fixtures may raise anything, and it is their own failure
             return self._set_up_failed(item, ticket, error)
         if len(functions) == 1:
             (function,) = functions.values()
@@ -121,7 +120,7 @@ class JobBodies:
         self._errors.pop(job, None)
 
     def job_over(self, job: str) -> None:
-        """Tear down and report a job that has ended; what it owes yet is waited for before its last report."""
+        """Tear down and report a job that has ended; its last report waits for what it still owes."""
         item, record = self._project.items[job], self.engine.summary.jobs[job]
         self._leave(item)
         self._tails[job] = _owed(self.engine, record)
@@ -232,7 +231,9 @@ class JobBodies:
         worker = self._threads and not ticket.job.exclusive
         capture = self._room.worker if worker else self._room.main
         around = self._surroundings.around
-        return FunctionCall(ticket, function, arguments, around=lambda: around(capture(item)), judged=self._judge)
+        return FunctionCall(
+            ticket, function, arguments, around=lambda: around(capture(item)), judged=self._judge
+        )
 
     def _judge(self, ticket: Ticket, value: object, error: BaseException | None) -> Result:
         if error is None:
@@ -308,5 +309,3 @@ def _all_hold(functions: Mapping[str, Function]) -> Function:
         return None
 
     return all_hold
-
-

@@ -123,7 +123,7 @@ class JobItem(pytest.Function):
         if error is not None:
             raise error
 
-    def _traceback_filter(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # noqa: ANN401 - private type
+    def _traceback_filter(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
         """Cut the frames above the user's functions, whichever of them raised."""
         files = {self.path}
         cut = excinfo.traceback
@@ -156,9 +156,9 @@ class JobModule(pytest.Module):
             self.session.stash[sources_key].append(source)
             yield from source.items
 
-    def _getobj(self) -> Any:  # noqa: ANN401 - a module
+    def _getobj(self) -> Any:
         try:
-            return super()._getobj()
+            return super()._getobj()  # type: ignore[no-untyped-call]  # private, see fixtures.PRIVATE
         except self.CollectError as error:
             if isinstance(error.__cause__, SyntaxError):
                 raise self.CollectError(_syntax_problem(error.__cause__, self)) from None
@@ -167,9 +167,10 @@ class JobModule(pytest.Module):
     def note(self, name: str, obj: object) -> None:
         """Take in a module-level name; functions with a known prefix are kept."""
         prefix, _, rest = name.partition("_")
-        function = inspect.unwrap(obj) if callable(obj) else obj  # type: ignore[arg-type]  # callable, as tested
-        if rest and prefix in ("job", "check", *COMPANIONS) and inspect.isfunction(function):
-            self._found[name] = obj  # type: ignore[assignment]  # a function or its wrapper
+        if not rest or prefix not in ("job", "check", *COMPANIONS) or not callable(obj):
+            return
+        if inspect.isfunction(inspect.unwrap(obj)):
+            self._found[name] = obj
 
     def _problem(self, what: str, at: Iterable[str], fix: str = "") -> None:
         places = tuple(place for place in at if place)
@@ -230,7 +231,11 @@ class JobModule(pytest.Module):
         return found
 
     def _source(
-        self, name: str, run: Function | None, checks: Mapping[str, Function], companions: Mapping[str, Function]
+        self,
+        name: str,
+        run: Function | None,
+        checks: Mapping[str, Function],
+        companions: Mapping[str, Function],
     ) -> Iterator[Source]:
         main_name = f"job_{name}" if run else next(iter(checks))
         main = run or checks[main_name]
@@ -265,11 +270,15 @@ class JobModule(pytest.Module):
             at = (self._places[name],)
             flags = inspect.unwrap(function).__code__.co_flags
             if flags & inspect.CO_ASYNC_GENERATOR:
-                self._problem(f"{name} is an async generator", at, "use async def with return, or def with yield")
+                self._problem(
+                    f"{name} is an async generator", at, "use async def with return, or def with yield"
+                )
             elif flags & inspect.CO_GENERATOR and function is not source.run:
                 self._problem(f"{name} yields; only a job can hold something open", at, "use return")
             elif flags & inspect.CO_GENERATOR and may_yield_twice(function):
-                self._problem(f"{name} yields more than once", at, "one yield: before it set up, after it tear down")
+                self._problem(
+                    f"{name} yields more than once", at, "one yield: before it set up, after it tear down"
+                )
             marks = [mark.name for mark in getattr(function, "pytestmark", []) if mark.name in OWN_MARKS]
             if name != main_name and marks:
                 self._problem(f"{name} has the mark {marks[0]}", at, f"put it on {main_name}")
@@ -306,7 +315,11 @@ def _find_names(source: Source, definition: pytest.Function) -> None:
         if not functions:
             continue
         asked = [name for function in functions.values() for name in parameters(function)]
-        extra = [name for function in functions.values() for name in _used_by(function)] if phase is not Phase.RUN else []
+        extra = (
+            [name for function in functions.values() for name in _used_by(function)]
+            if phase is not Phase.RUN
+            else []
+        )
         if phase is Phase.RUN or source.run is None:
             extra = [*extra, *used]
         source.asked[phase] = [*auto, *extra, *asked]
@@ -323,7 +336,9 @@ def _used_by(function: Function) -> list[str]:
 def parameters(function: Function) -> list[str]:
     """Return the names of the parameters that a function must be given."""
     code = getattr(function, "__code__", None)
-    if code is not None and not (code.co_argcount or code.co_kwonlyargcount or hasattr(function, "__wrapped__")):
+    if code is not None and not (
+        code.co_argcount or code.co_kwonlyargcount or hasattr(function, "__wrapped__")
+    ):
         return []
     return [
         parameter.name
@@ -336,5 +351,3 @@ def parameters(function: Function) -> list[str]:
 def first_line(function: Function) -> str:
     """Return the first line of a docstring."""
     return (function.__doc__ or "").strip().partition("\n")[0].strip()
-
-

@@ -1,13 +1,15 @@
 """Fixtures for jobs that run side by side. The only file that uses private names of pytest; see `PRIVATE`.
 
-pytest sets up one test at a time: its `SetupState` is one stack, and a fixture's value sits in its shared `FixtureDef`.
-Here instead:
+pytest sets up one test at a time: its `SetupState` is one stack, and a fixture's value sits in its shared
+`FixtureDef`. Here instead:
 
-* `JobSetupState` keeps a tree: a collector is set up for the first job below it that needs it, and torn down after the
+* `JobSetupState` keeps a tree: a collector is set up for the first job below it that needs it, and torn down
+  after the
   last one; each job has its own level.
-* Every attempt looks names up in its own `AttemptFixtures`, which gives it a copy of each function-scope definition,
-  made on first use. Wider fixtures get one copy for each scope node and each combination of parameters and jobs' values
-  that can be seen below it, shared by all attempts.
+* Every attempt looks names up in its own `AttemptFixtures`, which gives it a copy of each function-scope
+  definition,
+  made on first use. Wider fixtures get one copy for each scope node and each combination of parameters and
+  jobs' values that can be seen below it, shared by all attempts.
 
 All functions are called on the main thread.
 """
@@ -38,18 +40,17 @@ __all__ = [
     "PRIVATE",
     "AttemptFixtures",
     "JobSetupState",
-    "OUTCOMES",
     "Registry",
     "Shared",
     "again",
     "assertion_details",
+    "autouse_names",
     "begin",
     "caplog_handler",
     "closure",
     "define",
     "fixture_location",
     "id_list",
-    "autouse_names",
     "parametrize",
     "relative",
     "replace_setup_state",
@@ -80,10 +81,8 @@ PRIVATE: Mapping[str, tuple[object, str]] = {
 """Every private name in use, and what for; a test asks whether they are there."""
 
 Finalizer = Callable[[], object]
-OUTCOMES: tuple[type[BaseException], ...] = (OutcomeException,)
-"""What pytest.skip, pytest.fail and pytest.exit raise."""
-
-SETUP_ERRORS = (Exception, SystemExit, *OUTCOMES)
+SETUP_ERRORS = (Exception, SystemExit, OutcomeException)
+"""What a fixture may raise that is its own failure; the rest ends the session."""
 
 
 class Shared:
@@ -294,9 +293,9 @@ class JobSetupState:
                     node.setup()
                 except SETUP_ERRORS as error:
                     self.stack[node] = (self.stack[node][0], error)
-            error = self.stack[node][1]
-            if error is not None:
-                raise error
+            failed = self.stack[node][1]
+            if failed is not None:
+                raise failed
         self.stack[item] = ([], None)
 
     def holds(self, item: JobItem) -> bool:
@@ -313,7 +312,7 @@ class JobSetupState:
         return self._pending[item.above[-1]] == 1
 
     def done(self, item: JobItem) -> list[BaseException]:
-        """Count an item as done for good; tear down the collectors that have no other; return what was raised."""
+        """Count an item as done, tear down the collectors that have no other, return what was raised."""
         errors = []
         for node in reversed(item.above):
             left = self._pending[node] = self._pending[node] - 1
@@ -321,7 +320,7 @@ class JobSetupState:
                 errors += self._pop(node)
         return errors
 
-    def _pop(self, node: Any) -> list[BaseException]:  # noqa: ANN401 - a node of any kind
+    def _pop(self, node: Any) -> list[BaseException]:
         finalizers, _ = self.stack.get(node, ([], None))
         errors: list[BaseException] = []
         while finalizers:
@@ -334,11 +333,11 @@ class JobSetupState:
 
     # --- what pytest asks of a set-up state ---
 
-    def is_node_active(self, node: Any) -> bool:  # noqa: ANN401 - as above
+    def is_node_active(self, node: Any) -> bool:
         """Tell whether a node is set up."""
         return node in self.stack
 
-    def addfinalizer(self, finalizer: Finalizer, node: Any) -> None:  # noqa: ANN401 - as above
+    def addfinalizer(self, finalizer: Finalizer, node: Any) -> None:
         """Have something called when a node is torn down."""
         self.stack[node][0].append(finalizer)
 
@@ -399,13 +398,13 @@ def autouse_names(node: pytest.Item) -> list[str]:
 
 
 def parametrize(
-    definition: pytest.Function, names: Sequence[str]
+    definition: Any, names: Sequence[str]
 ) -> tuple[Any, list[Any], list[tuple[str, ...]]]:
     """Return the fixture information of a definition that asks for `names`, and its call specifications.
 
     Returns:
-        The fixture information to give to items, the call specifications (none if not parametrised), and the names that
-        were parametrised together, one tuple for each call of `parametrize`.
+        The fixture information to give to items, the call specifications (none if not parametrised), and the
+        names that were parametrised together, one tuple for each call of `parametrize`.
     """
     info = definition._fixtureinfo
     extra = [name for name in names if name not in info.initialnames]
@@ -439,16 +438,16 @@ def parametrize(
     return info, list(metafunc._calls), groups
 
 
-def _may_be_parametrized(definition: pytest.Function, info: Any) -> bool:  # noqa: ANN401 - private type
-    """Tell whether asking the hook can make a difference; for most jobs it cannot, and it is the dearest part."""
+def _may_be_parametrized(definition: pytest.Function, info: Any) -> bool:
+    """Tell whether asking the hook can make a difference; it is dear, and for most jobs it cannot."""
     if info.names_closure or next(definition.iter_markers("parametrize"), None) is not None:
         return True
-    module = definition.getparent(pytest.Module)
+    module: Any = definition.getparent(pytest.Module)
     names = {impl.plugin_name for impl in definition.ihook.pytest_generate_tests.get_hookimpls()}
     return hasattr(module.obj, "pytest_generate_tests") or not names <= {"python", "funcmanage"}
 
 
-def id_list(callspec: Any) -> list[str]:  # noqa: ANN401 - private type
+def id_list(callspec: Any) -> list[str]:
     """Return the ids of a call specification, one for each call of `parametrize` that shows one."""
     return list(callspec._idlist)
 

@@ -62,7 +62,8 @@ def job(
     """Return the mark `pytest.mark.job` with these keywords; the same, with types.
 
     Args:
-        needs: Jobs that must succeed before this one; or from a parameter to the full reference of the job whose
+        needs: Jobs that must succeed before this one; or from a parameter to the full reference of the job
+            whose
             value it takes.
         after: Jobs that this one follows if they are in the run.
         retries: Further attempts after the first.
@@ -78,7 +79,8 @@ def job(
     """
     given: dict[str, Any] = dict(locals())
     kwargs = {name: value for name, value in given.items() if value != _DEFAULTS[name]}
-    return pytest.mark.job(**kwargs)
+    mark: Callable[[F], F] = pytest.mark.job(**kwargs)
+    return mark
 
 
 _DEFAULTS: Mapping[str, object] = {

@@ -128,7 +128,9 @@ def _refuse(config: pytest.Config) -> None:
     processes, dist = getattr(option, "numprocesses", None), getattr(option, "dist", "no")
     if processes or dist != "no":
         given = f"-n {processes}" if processes else f"--dist {dist}"
-        problem = Problem(what=f"{given} belongs to pytest-xdist and runs tests in parallel", fix="for jobs use -J N")
+        problem = Problem(
+            what=f"{given} belongs to pytest-xdist and runs tests in parallel", fix="for jobs use -J N"
+        )
         raise UsageError([problem])
     for name, dest in (("--setup-plan", "setupplan"), ("--setup-only", "setuponly")):
         if getattr(option, dest, False):
@@ -139,7 +141,9 @@ def _refuse(config: pytest.Config) -> None:
 
 def _wrong_file(option: str, file: str, known: tuple[str, ...]) -> Problem:
     kinds = " ".join(known)
-    return Problem(what=f"{option} {file!r}: cannot tell what to write", fix=f"end the name with one of: {kinds}")
+    return Problem(
+        what=f"{option} {file!r}: cannot tell what to write", fix=f"end the name with one of: {kinds}"
+    )
 
 
 def _amount(text: str) -> tuple[str, int]:
@@ -177,7 +181,9 @@ def _selectors(config: pytest.Config) -> tuple[Selector, ...]:
         if not path.exists():
             beside = [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
             close = nearest(path.name, beside)
-            fix = f"did you mean {path.parent / close}?" if close else "give a folder, a job file or a node id"
+            fix = (
+                f"did you mean {path.parent / close}?" if close else "give a folder, a job file or a node id"
+            )
             problems.append(Problem(what=f"{file}: no such file or folder", fix=fix))
         elif path.is_file() and not (path.name.startswith("job_") and path.suffix == ".py"):
             problems.append(Problem(what=f"{file} is not a job file", fix=f"rename it to job_{path.name}"))

@@ -1,8 +1,8 @@
 """Whose output it is: what a body prints, logs and warns belongs to its job, whatever runs beside it.
 
-On the main thread pytest's own capture sees everything, down to file descriptors. On worker threads only what goes
-through `sys.stdout` and `sys.stderr` can be told apart, by a context variable; what a child process writes to the
-inherited descriptors there goes to the terminal.
+On the main thread pytest's own capture sees everything, down to file descriptors. On worker threads only
+what goes through `sys.stdout` and `sys.stderr` can be told apart, by a context variable; what a child
+process writes to the inherited descriptors there goes to the terminal.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _current: ContextVar[_Sink | None] = ContextVar("jobtest_output", default=None)
 
 
 class _Router(io.TextIOBase):
-    """Stands in for a standard stream: what a phase writes goes to its sink, the rest where it went before."""
+    """Stands in for a standard stream: what a phase writes goes to its sink."""
 
     def __init__(self, stream: TextIO, name: str) -> None:
         self._stream, self._name = stream, name

@@ -100,7 +100,9 @@ class Project:
         )
 
 
-def build_project(session: pytest.Session, sources: Sequence[Source], params: Params) -> tuple[Project, list[Problem]]:
+def build_project(
+    session: pytest.Session, sources: Sequence[Source], params: Params
+) -> tuple[Project, list[Problem]]:
     """Resolve names and build the graph.
 
     Returns:
@@ -150,7 +152,9 @@ class _Builder:
         given = getattr(item, "callspec", None)
         references = []
         for name in item.fixturenames:
-            is_fixture = bool(known.get(name)) or name == "request" or (given is not None and name in given.params)
+            is_fixture = (
+                bool(known.get(name)) or name == "request" or (given is not None and name in given.params)
+            )
             explicit = source.options.values.get(name)
             if explicit is not None:
                 references.append(Reference(explicit, EdgeKind.VALUE, source.at, name))
@@ -209,7 +213,10 @@ class _Builder:
         for parameter in source.options.values:
             if parameter not in names:
                 what = f"job {source.name!r}: needs names {parameter!r}, which is none of its parameters"
-                fix = did_you_mean(parameter, names, what="parameters are") or 'for success alone write needs=["..."]'
+                fix = (
+                    did_you_mean(parameter, names, what="parameters are")
+                    or 'for success alone write needs=["..."]'
+                )
                 self.problems.append(Problem(what=what, at=(source.at,), fix=fix))
 
     def _look_for_params(self, source: Source) -> None:
@@ -228,7 +235,9 @@ class _Builder:
                     what = f"{name} asks for the parameter {asked!r}, which is not set"
                     fix = did_you_mean(asked, list(self._params), what="set are")
                     self.problems.append(
-                        Problem(what=what, at=(f"{file}:{line} {name}",), fix=fix or f"--job-set {asked}=VALUE")
+                        Problem(
+                            what=what, at=(f"{file}:{line} {name}",), fix=fix or f"--job-set {asked}=VALUE"
+                        )
                     )
 
     # --- jobs ---
@@ -252,7 +261,8 @@ class _Builder:
             has_run=source.run is not None,
             has_describe="describe" in source.companions,
             has_cleanup="cleanup" in source.companions,
-            own_value=any(name.removeprefix("job_") == source.name for name in check_names) and source.run is not None,
+            own_value=any(name.removeprefix("job_") == source.name for name in check_names)
+            and source.run is not None,
             is_generator=source.run is not None and inspect.isgeneratorfunction(inspect.unwrap(source.run)),
             always=options.always,
             exclusive=item.exclusive,
@@ -280,11 +290,10 @@ def _instance(source: Source, item: JobItem) -> Instance:
     if spec is None:
         return Instance(item.id_, {})
     ids = fixtures.id_list(spec)
-    if len(ids) != len(source.groups):
-        groups = tuple(((name,), str(value)) for name, value in spec.params.items())
-    else:
-        groups = tuple(zip(source.groups, ids, strict=True))
-    return Instance(item.id_, _plain_params(item), groups)
+    groups = [*zip(source.groups, ids, strict=False)]
+    if len(ids) != len(source.groups):  # an id is hidden, or somebody made call specifications by hand
+        groups = [((name,), str(value)) for name, value in spec.params.items()]
+    return Instance(item.id_, _plain_params(item), tuple(groups))
 
 
 def _plain_params(item: JobItem) -> dict[str, object]:

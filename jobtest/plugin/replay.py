@@ -1,10 +1,12 @@
-"""From a job that has ended to pytest's reports, over one of two paths that must not differ in what they report.
+"""From a job that has ended to pytest's reports, over one of two paths that must not differ in what they
+report.
 
-The full path calls pytest's ordinary protocol, whose phases return or raise what was recorded; it is for plugins that
-hook into it. The lean path makes the same three reports and sends them through `pytest_runtest_logreport`.
+The full path calls pytest's ordinary protocol, whose phases return or raise what was recorded; it is for
+plugins that hook into it. The lean path makes the same three reports and sends them through
+`pytest_runtest_logreport`.
 
-A job that owes a cleanup, or holds something open, has its last report when that is done, so that a failing cleanup is
-part of it. The full path cannot report in two parts: it waits, unless the job failed.
+A job that owes a cleanup, or holds something open, has its last report when that is done, so that a failing
+cleanup is part of it. The full path cannot report in two parts: it waits, unless the job failed.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ IDLE = ("hypothesispytest",)
 
 
 def wants_full(config: pytest.Config) -> str:
-    """Return why the full path is needed, or empty: a plugin from outside hooks into the protocol, or an option does."""
+    """Return which plugin from outside or which option needs the full path, or empty."""
     for option, dest in (("--pdb", "usepdb"), ("--trace", "trace"), ("--setup-show", "setupshow")):
         if getattr(config.option, dest, False):
             return option
@@ -84,7 +86,9 @@ class Replay:
         if output.stdout or output.stderr or output.log:
             self._outputs.setdefault(item.id_, []).append((when, output))
 
-    def ended(self, item: JobItem, record: JobRecord, errors: Mapping[Phase, BaseException], *, whole: bool) -> None:
+    def ended(
+        self, item: JobItem, record: JobRecord, errors: Mapping[Phase, BaseException], *, whole: bool
+    ) -> None:
         """Report a job that has ended; with `whole` false its last report comes with `torn_down`."""
         self._records[item.id_] = record
         self._record(item, record, errors)
@@ -159,10 +163,10 @@ class Replay:
         report.duration = record.seconds if report.when == "call" else 0.0
         report.user_properties = list(item.user_properties)
         report.sections = self._sections(item, record, report.when)
-        report.jobtest_outcome = record.outcome
+        report.__dict__["jobtest_outcome"] = record.outcome
 
     def _sections(self, item: JobItem, record: JobRecord, when: str) -> list[tuple[str, str]]:
-        """Return output as pytest names it, with earlier attempts and, after a failed run, its check before it."""
+        """Return output as pytest names it, earlier attempts before it."""
         sections: list[tuple[str, str]] = []
         outputs = self._outputs.get(item.id_, [])
         parts = {"setup": ("setup",), "call": ("setup",), "teardown": ("setup", "call", "teardown")}[when]
@@ -173,12 +177,16 @@ class Replay:
             said = attempt.failure
             if when != "teardown":
                 sections.append((f"attempt {attempt.number}", (said.text or str(said)) if said else "failed"))
-            sections += _output(f"attempt {attempt.number}", Output(attempt.stdout, attempt.stderr, attempt.log))
+            sections += _output(
+                f"attempt {attempt.number}", Output(attempt.stdout, attempt.stderr, attempt.log)
+            )
         if record.attempts:
             last = record.attempts[-1]
             if record.kind is Kind.RUN_ERROR and when == "call" and last.phases[-1].phase is Phase.RECHECK:
                 failure = last.failure
-                sections.append(("check after the run", (failure.text or str(failure)) if failure else "holds"))
+                sections.append(
+                    ("check after the run", (failure.text or str(failure)) if failure else "holds")
+                )
             sections += _output("call", Output(last.stdout, last.stderr, last.log))
         return sections
 

@@ -102,7 +102,9 @@ class Orchestration:
         return None
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_pycollect_makemodule(self, module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    def pytest_pycollect_makemodule(
+        self, module_path: Path, parent: pytest.Collector
+    ) -> pytest.Module | None:
         """Collect job files as such."""
         if is_job_file(module_path):
             module: pytest.Module = JobModule.from_parent(parent, path=module_path)
@@ -129,9 +131,8 @@ class Orchestration:
             for file in sorted(files):
                 if is_job_file(Path(file)):
                     shown = fixtures.relative(Path(path) / file, self.config.rootpath)
-                    message = (
-                        f"{shown} is not collected: norecursedirs hides {folder.name}/; move it, or set norecursedirs"
-                    )
+                    message = f"{shown} is not collected: norecursedirs hides {folder.name}/"
+                    message += "; move it, or set norecursedirs"
                     self.config.issue_config_time_warning(pytest.PytestWarning(message), stacklevel=2)
                     return
 
@@ -289,7 +290,9 @@ class _Decorator:
         self._replay = replay
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    def pytest_runtest_makereport(
+        self, item: pytest.Item
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Decorate a report after all others have."""
         report = yield
         if isinstance(item, JobItem):

@@ -1,4 +1,4 @@
-"""What the text of a job file says that its functions do not: names defined twice, yields, parameters asked for."""
+"""What only the text of a job file says: names defined twice, yields, parameters asked for."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ def _yields_of(node: ast.AST) -> int:
 
 
 def asked_of(function: Function, parameter: str) -> Sequence[tuple[str, int]]:
-    """Return the names that a function surely asks of a parameter, as attribute or constant item, with their lines.
+    """Return the names that a function surely asks of a parameter, as attribute or constant item, with their
+    lines.
 
     Names that it also tests with `in` are left out: it can do without them.
     """
@@ -79,17 +80,20 @@ def asked_of(function: Function, parameter: str) -> Sequence[tuple[str, int]]:
     tested = {
         node.left.value
         for node in ast.walk(tree)
-        if isinstance(node, ast.Compare) and isinstance(node.left, ast.Constant) and _is(node.comparators[0], parameter)
+        if isinstance(node, ast.Compare)
+        and isinstance(node.left, ast.Constant)
+        and _is(node.comparators[0], parameter)
     }
     asked: dict[str, int] = {}
     for node in ast.walk(tree):
         name: object = None
-        if isinstance(node, ast.Attribute) and _is(node.value, parameter):
-            name = node.attr
-        elif isinstance(node, ast.Subscript) and _is(node.value, parameter) and isinstance(node.slice, ast.Constant):
-            name = node.slice.value
-        if isinstance(name, str) and name not in tested:
-            asked.setdefault(name, first + node.lineno)
+        if isinstance(node, ast.Attribute | ast.Subscript) and _is(node.value, parameter):
+            if isinstance(node, ast.Attribute):
+                name = node.attr
+            elif isinstance(node.slice, ast.Constant):
+                name = node.slice.value
+            if isinstance(name, str) and name not in tested:
+                asked.setdefault(name, first + node.lineno)
     return tuple(asked.items())
 
 

@@ -1,7 +1,7 @@
 """The folder and the environment variables of the process, put back after every phase (PRODUCT 4.12).
 
-Both belong to the whole process. What a body changes is undone when its phase ends; bodies that run beside it on other
-threads can see it until then.
+Both belong to the whole process. What a body changes is undone when its phase ends; bodies that run beside
+it on other threads can see it until then.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from jobtest.engine.calls import Output
 
@@ -18,12 +19,12 @@ __all__ = ["Surroundings"]
 OF_PYTEST = "PYTEST_CURRENT_TEST"
 """Set and removed by pytest itself while it replays; not ours to put back."""
 
-RAW: Mapping[str | bytes, str | bytes] | None = getattr(os.environ, "_data", None)
+RAW: Mapping[Any, Any] = getattr(os.environ, "_data", os.environ)
 """What CPython keeps the variables in, undecoded; copying it costs a fiftieth of copying `os.environ`."""
 
 
-def _variables() -> dict[str | bytes, str | bytes]:
-    return dict(RAW if RAW is not None else os.environ)
+def _variables() -> dict[Any, Any]:
+    return dict(RAW)
 
 
 class Surroundings:

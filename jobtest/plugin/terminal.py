@@ -55,7 +55,9 @@ class Terminal:
     def pytest_report_header(self, config: pytest.Config) -> list[str]:
         """Say what is asked for."""
         options = self._of.options
-        what = {Command.APPLY: "", Command.PLAN: ", plan only", Command.DRIFT: ", drift only"}[options.command]
+        what = {Command.APPLY: "", Command.PLAN: ", plan only", Command.DRIFT: ", drift only"}[
+            options.command
+        ]
         source = f", settings: {options.settings.source}" if options.settings.source else ""
         lines = [f"jobs: {', '.join(options.settings.paths)}, -J {options.workers}{what}{source}"]
         if config.get_verbosity() > 0:
@@ -122,8 +124,12 @@ class Terminal:
             terminalreporter.write_line("no jobs selected")
             return
         root = self._of.config.rootpath
-        folders = ", ".join(str(root / path) if path != "." else str(root) for path in self._of.options.settings.paths)
-        terminalreporter.write_line(f"no jobs found: looked for job_NAME and check_NAME in job_*.py below {folders}")
+        folders = ", ".join(
+            str(root / path) if path != "." else str(root) for path in self._of.options.settings.paths
+        )
+        terminalreporter.write_line(
+            f"no jobs found: looked for job_NAME and check_NAME in job_*.py below {folders}"
+        )
 
 
 def recap(summary: Summary) -> str:
@@ -155,7 +161,9 @@ def plan_lines(summary: Summary) -> list[str]:
 
 
 def _notes(summary: Summary) -> list[str]:
-    named = [(summary.plan.graph[id].name, note) for id, record in summary.jobs.items() for note in record.notes]
+    named = [
+        (summary.plan.graph[id].name, note) for id, record in summary.jobs.items() for note in record.notes
+    ]
     lines = [f"{name}: {note}" for name, note in named[:MANY]]
     return [*lines, f"... {len(named) - MANY} more"] if len(named) > MANY else lines
 

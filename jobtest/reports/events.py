@@ -14,16 +14,16 @@ __all__ = ["EventLog", "entry_to_line"]
 
 
 def entry_to_line(entry: Entry) -> str:
-    """Return an entry as one line of JSON in ASCII, without its end; fields of the event at their default are left out."""
+    """Return an entry as one line of JSON in ASCII, fields at their default left out."""
     data = {"seq": entry.seq, "at": iso_utc(entry.at), "run": entry.run, **event_to_data(entry.event)}
     return json.dumps(data)
 
 
 class EventLog:
-    """An observer that appends each entry to a file and flushes it, so that a reader sees whole lines at once.
+    """An observer that appends each entry to a file at once, so that a reader sees whole lines.
 
-    The file is opened here, so that a path that cannot be written is known before the run; what was in it is gone.
-    Folders that are missing are made.
+    The file is opened here, so that a path that cannot be written is known before the run; what was in it is
+    gone. Folders that are missing are made.
 
     Args:
         path: The file.
@@ -45,7 +45,9 @@ class EventLog:
     def __enter__(self) -> EventLog:
         return self
 
-    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:

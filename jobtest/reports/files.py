@@ -11,10 +11,10 @@ __all__ = ["write_whole"]
 
 
 def write_whole(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text file as UTF-8 so that at any instant either the old or the new content is there, never a part.
+    """Write a text file as UTF-8; at any instant either the old or the new content is there, never a part.
 
-    Folders that are missing are made. A symbolic link is followed; a file that exists keeps its permissions; what is
-    no regular file (`/dev/stdout`, a pipe) is simply written to.
+    Folders that are missing are made. A symbolic link is followed; a file that exists keeps its permissions;
+    what is no regular file (`/dev/stdout`, a pipe) is simply written to.
 
     Raises:
         OSError: it cannot be written; what was there before is as it was, and nothing is left beside it.

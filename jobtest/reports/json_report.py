@@ -1,7 +1,8 @@
 """The JSON report, schema 1 (PRODUCT 12): one run, whole, for programs and for whoever looks for the cause.
 
-Additions to the schema as PRODUCT prints it: `close` of a job (what became of what it held open), `log` of an attempt,
-`text` of a phase (the traceback). Times are UTC, durations seconds. A job that never started has no `order`.
+Additions to the schema as PRODUCT prints it: `close` of a job (what became of what it held open), `log` of an
+attempt, `text` of a phase (the traceback). Times are UTC, durations seconds. A job that never started has null
+as `order` and `started_at`.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def report_data(
 
 
 def write_json(path: str | os.PathLike[str], data: Mapping[str, object]) -> None:
-    """Write a report as JSON in ASCII, each job on a line of its own; the file is there whole or as it was before.
+    """Write a report as JSON in ASCII, a line for each job; the file is there whole or as it was before.
 
     Raises:
         OSError: it cannot be written.
@@ -87,7 +88,9 @@ def _dump(value: object) -> str:
 def _totals(summary: Summary) -> dict[str, int]:
     totals = summary.totals()
     return {
-        outcome.value: totals[outcome] for outcome in Outcome if totals[outcome] or outcome not in ONLY_OF_PLANS
+        outcome.value: totals[outcome]
+        for outcome in Outcome
+        if totals[outcome] or outcome not in ONLY_OF_PLANS
     }
 
 

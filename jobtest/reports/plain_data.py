@@ -1,4 +1,4 @@
-"""Which values a report can hold: those that JSON gives back as they were, but for tuples, which become lists."""
+"""Which values a report can hold: those that JSON gives back as they were (tuples as lists)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 __all__ = ["NotPlain", "plain_data"]
 
 DEEPEST = 200
-"""Containers in containers: `json` recurses, and Python stops it at about 1000 frames. Also ends on a cycle."""
+"""Containers in containers: `json` recurses, and Python stops it at about 1000 frames. Ends cycles, too."""
 
 MOST_ITEMS = 1_000_000
 """Items in all: a few lists that hold each other twice can stand for more than any disk."""
@@ -24,7 +24,7 @@ class NotPlain(ValueError):
 
 
 def plain_data(value: object) -> object:
-    """Return a copy of `value` that consists of None, bool, int, finite float, str, list, and dict with str keys.
+    """Return a copy of `value` made of None, bool, int, finite float, str, list, and dict with str keys.
 
     Raises:
         NotPlain: it is, or holds, anything else, or is too deep or too large.
@@ -49,7 +49,9 @@ def plain_data(value: object) -> object:
     return result[0]
 
 
-def _open_dict(this: dict[object, object], depth: int, todo: list[tuple[object, int, Put]]) -> dict[str, object]:
+def _open_dict(
+    this: dict[object, object], depth: int, todo: list[tuple[object, int, Put]]
+) -> dict[str, object]:
     made: dict[str, object] = {}
     for key, item in this.items():
         if not isinstance(key, str):
