@@ -397,9 +397,7 @@ def autouse_names(node: pytest.Item) -> list[str]:
     return list(dict.fromkeys(node.session._fixturemanager._getautousenames(node)))
 
 
-def parametrize(
-    definition: Any, names: Sequence[str]
-) -> tuple[Any, list[Any], list[tuple[str, ...]]]:
+def parametrize(definition: Any, names: Sequence[str]) -> tuple[Any, list[Any], list[tuple[str, ...]]]:
     """Return the fixture information of a definition that asks for `names`, and its call specifications.
 
     Returns:

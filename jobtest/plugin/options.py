@@ -13,6 +13,7 @@ from jobtest.config.settings import Settings, load_settings, parse_assignment
 from jobtest.core.errors import Problem, UsageError, did_you_mean, nearest
 from jobtest.core.model import Command
 from jobtest.plugin.collect import JobItem
+from jobtest.plugin.files import refuse_unwritable
 from jobtest.plugin.params import Params
 
 __all__ = ["Options", "Selector", "read_options"]
@@ -103,7 +104,7 @@ def read_options(config: pytest.Config) -> Options:
         ("--job-graph", [one for one in option.job_graph if one != "tree"], GRAPHS),
         ("--job-events", [option.job_events] if option.job_events else [], (".jsonl",)),
     ):
-        problems += [_wrong_file(name, file, known) for file in files if Path(file).suffix not in known]
+        problems += [problem for file in files if (problem := _wrong_file(config, name, file, known))]
     if option.plan and option.drift:
         problems.append(Problem(what="--plan and --drift are two questions", fix="ask one at a time"))
     if problems:
@@ -139,11 +140,11 @@ def _refuse(config: pytest.Config) -> None:
         raise UsageError([Problem(what="--pdb needs the jobs one at a time", fix="use -J 1")])
 
 
-def _wrong_file(option: str, file: str, known: tuple[str, ...]) -> Problem:
-    kinds = " ".join(known)
-    return Problem(
-        what=f"{option} {file!r}: cannot tell what to write", fix=f"end the name with one of: {kinds}"
-    )
+def _wrong_file(config: pytest.Config, option: str, file: str, known: tuple[str, ...]) -> Problem | None:
+    if Path(file).suffix not in known:
+        what = f"{option} {file!r}: cannot tell what to write"
+        return Problem(what=what, fix=f"end the name with one of: {' '.join(known)}")
+    return refuse_unwritable(option, config.invocation_params.dir / file)
 
 
 def _amount(text: str) -> tuple[str, int]:

@@ -26,6 +26,7 @@ from jobtest.plugin import fixtures
 from jobtest.plugin.bodies import JobBodies
 from jobtest.plugin.builtin import VALUE, BuiltinFixtures
 from jobtest.plugin.collect import JobItem, JobModule, problems_key, sources_key
+from jobtest.plugin.files import ReportFiles
 from jobtest.plugin.options import Options, read_options, unmatched
 from jobtest.plugin.output import OutputRoom
 from jobtest.plugin.project import Asked, Project, build_project
@@ -70,7 +71,7 @@ class Orchestration:
         project: All jobs; None before they are collected.
         plan: What is done; None if it could not be made.
         engine: Carries it out; None before.
-        full: Why reports take the full path; empty: they do not.
+        files: What is written beside.
     """
 
     def __init__(self, config: pytest.Config, options: Options, clock: SystemClock) -> None:
@@ -79,7 +80,7 @@ class Orchestration:
         self.project: Project | None = None
         self.plan: Plan | None = None
         self.engine: Engine | None = None
-        self.full = ""
+        self.files = ReportFiles(options)
         self._clock = clock
         self._problems = 0
 
@@ -225,18 +226,18 @@ class Orchestration:
         state = fixtures.replace_setup_state(session)
         state.expect(jobs)
         room = OutputRoom(self.config, threads=threads)
-        self.full = wants_full(self.config)
-        replay = Replay(session, full=bool(self.full), run_id=self.run_id)
+        replay = Replay(session, full=bool(wants_full(self.config)), run_id=self.run_id)
         registry = fixtures.Registry(session, VALUE)
         bodies = JobBodies(self.project, registry, state, room, replay, threads=threads)
         self.config.pluginmanager.register(_Decorator(replay), "jobtest-decorator")
-        executor = self._executor()
         try:
+            events = self.files.open_events()
             engine = Engine(
                 plan,
                 bodies,
-                executor,
+                self._executor(),
                 clock=self._clock,
+                observers=[events] if events is not None else [],
                 workers=self.options.workers,
                 resources=self.options.resources,
                 retry_limit=self.options.settings.retry_limit,
@@ -277,10 +278,13 @@ class Orchestration:
             signal.signal(signal.SIGINT, before)
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, exitstatus: int) -> None:
-        """Write down how it ended."""
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Write down how it ended; a report that cannot be written does not end with 0."""
         if self.engine is not None:
             self.engine.end(int(exitstatus))
+        self.files.write(self.plan, self.engine)
+        if self.files.errors and not session.exitstatus:
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
 
 class _Decorator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ from jobtest.core.summary import JobRecord, Summary
 from jobtest.plugin.replay import outcome_of
 
 if TYPE_CHECKING:
+    from jobtest.engine.loop import Engine
     from jobtest.plugin.session import Orchestration
 
 __all__ = ["Terminal", "recap"]
@@ -96,6 +98,9 @@ class Terminal:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say what the run came to."""
+        self._graph(terminalreporter)
+        for error in self._of.files.errors:
+            terminalreporter.write_line(error, red=True, bold=True)
         if self._of.engine is None:
             if self._of.plan is not None and not self._of.plan.graph.jobs:
                 self._nothing(terminalreporter)
@@ -106,7 +111,7 @@ class Terminal:
             terminalreporter.section("plan")
             for line in plan_lines(summary):
                 write(line)
-        notes = list(_notes(summary))
+        notes = [*_notes(summary), *_switched_off(self._of.engine)]
         roots = list(_root_causes(summary))
         if notes:
             terminalreporter.section("notes")
@@ -118,6 +123,14 @@ class Terminal:
                 write(line)
         write("")
         write(recap(summary))
+
+    def _graph(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._of.plan is not None:
+            encoding = (sys.stdout.encoding or "").lower().replace("-", "")
+            tree = self._of.files.tree(self._of.plan, self._of.engine, unicode=encoding == "utf8")
+            if tree:
+                terminalreporter.section("graph")
+                terminalreporter.write(tree if tree.endswith("\n") else f"{tree}\n")
 
     def _nothing(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._of.project is not None and self._of.project.items:
@@ -166,6 +179,10 @@ def _notes(summary: Summary) -> list[str]:
     ]
     lines = [f"{name}: {note}" for name, note in named[:MANY]]
     return [*lines, f"... {len(named) - MANY} more"] if len(named) > MANY else lines
+
+
+def _switched_off(engine: Engine) -> list[str]:
+    return [f"{type(one).__name__} was switched off: {error}" for one, error in engine.switched_off]
 
 
 def _root_causes(summary: Summary) -> list[str]:

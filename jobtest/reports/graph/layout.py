@@ -16,7 +16,10 @@ __all__ = ["Layout", "Route", "lay_out"]
 ORDER_SWEEPS = 8
 """There and back four times; more does not take away noticeably more crossings."""
 
-HEIGHT_SWEEPS = 6
+HEIGHT_SWEEPS = 10
+
+STIFF = 4.0
+"""How much more a line wants to go straight from bend to bend than a node to be amid its neighbours."""
 
 NODE_ROOM = 1.0
 BEND_ROOM = 0.36
@@ -198,26 +201,31 @@ def _settle(
 ) -> None:
     """Move a column as near to its neighbours as order and distances allow."""
     offsets: list[float] = []
-    wanted: list[float] = []
+    wanted: list[tuple[float, float]] = []
     offset = 0.0
     for before, place in zip([None, *column], column, strict=False):
         if before is not None:
             offset += (net.room(before) + net.room(place)) / 2
         near = [*net.left[place], *net.right[place]] if both else side[place]
+        weight = 1.0
+        if place >= net.nodes:
+            bends = [one for one in near if one >= net.nodes]
+            near, weight = (bends, STIFF) if bends else (near, weight)
         offsets.append(offset)
-        wanted.append(_mean(near, heights, heights[place]) - offset)
+        wanted.append((_mean(near, heights, heights[place]) - offset, weight))
     for place, height, offset in zip(column, _ascending(wanted), offsets, strict=True):
         heights[place] = height + offset
 
 
-def _ascending(wanted: Iterable[float]) -> list[float]:
-    """Return the never descending numbers nearest to those wanted, by pooling adjacent violators."""
-    pools: list[tuple[float, int]] = []
-    for number in wanted:
-        mean, count = number, 1
+def _ascending(wanted: Iterable[tuple[float, float]]) -> list[float]:
+    """Return the never descending numbers nearest to those wanted with weights, pooling violators."""
+    pools: list[tuple[float, float, int]] = []
+    for number, weight in wanted:
+        mean, heavy, count = number, weight, 1
         while pools and pools[-1][0] > mean:
-            before, many = pools.pop()
-            mean = (before * many + mean * count) / (many + count)
+            before, load, many = pools.pop()
+            mean = (before * load + mean * heavy) / (load + heavy)
+            heavy += load
             count += many
-        pools.append((mean, count))
-    return [mean for mean, count in pools for _ in range(count)]
+        pools.append((mean, heavy, count))
+    return [mean for mean, _, count in pools for _ in range(count)]

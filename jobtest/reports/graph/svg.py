@@ -39,16 +39,16 @@ KIND_NAMES = {
 }
 
 STYLE = """\
-text { font-family: system-ui, "Segoe UI", Roboto, "DejaVu Sans", Arial, sans-serif; fill: #1b1f24 }
-.name { font-size: 13px; text-anchor: middle }
-.said { font-size: 10.5px; text-anchor: middle; fill: #3d4650 }
-.key { font-size: 12px }
-.edge { fill: none; stroke: #6b7682; stroke-width: 1.4 }
-.needs { stroke-dasharray: 7 4 }
-.after { stroke-dasharray: 1.5 4; stroke-linecap: round; stroke: #98a2ad }
-.critical { stroke: #1b1f24; stroke-width: 2.8 }
-.job rect { stroke-width: 1.4 }
-.job.critical rect { stroke-width: 2.8 }"""
+.jobtest-graph text { font-family: system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; fill: #1b1f24 }
+.jobtest-graph .name { font-size: 13px; text-anchor: middle }
+.jobtest-graph .said { font-size: 10.5px; text-anchor: middle; fill: #3d4650 }
+.jobtest-graph .key { font-size: 12px }
+.jobtest-graph .edge { fill: none; stroke: #6b7682; stroke-width: 1.4 }
+.jobtest-graph .needs { stroke-dasharray: 7 4 }
+.jobtest-graph .after { stroke-dasharray: 1.5 4; stroke-linecap: round; stroke: #98a2ad }
+.jobtest-graph path.critical { stroke: #1b1f24; stroke-width: 2.8 }
+.jobtest-graph .job rect { stroke-width: 1.4 }
+.jobtest-graph .job.critical rect { stroke-width: 2.8 }"""
 
 
 def to_svg(view: View) -> str:
@@ -90,7 +90,7 @@ class _Picture:
         label = _xml(f"{len(self._view.nodes)} jobs{self._totals()}")
         yield (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-            f'viewBox="0 0 {width} {height}" role="img" aria-label="{label}">'
+            f'viewBox="0 0 {width} {height}" class="jobtest-graph" role="img" aria-label="{label}">'
         )
         yield f"<style>\n{STYLE}\n</style>"
         yield from self._markers()
@@ -148,14 +148,9 @@ class _Picture:
         yield "</g>"
 
     def _path(self, places: Sequence[int]) -> str:
-        """Return a path that passes columns level and swings between them."""
-        first = self._columns[self._column_of[places[0]]]
-        is_bend = places[0] >= len(self._view.nodes)
-        x, y = (first.left if is_bend else first.right), self._middle(places[0])
+        """Return a path from the right of the first place, level in columns and swinging between them."""
+        x, y = self._columns[self._column_of[places[0]]].right, self._middle(places[0])
         parts = [f"M{x:.0f} {y:.0f}"]
-        if is_bend:
-            parts.append(f"H{first.right:.0f}")
-        x = first.right
         for place in places[1:]:
             column, down = self._columns[self._column_of[place]], self._middle(place)
             end = column.left if place >= len(self._view.nodes) else column.left - 2
@@ -200,10 +195,13 @@ class _Picture:
 
     def _line_keys(self) -> Iterator[tuple[str, str]]:
         for kind in self._view.kinds:
-            look = f'class="edge {kind.value}" marker-end="url(#{kind.value})"'
+            look = f'class="edge {kind.value}" marker-end="url(#jobtest-{kind.value})"'
             yield f'<path {look} d="M0 -3H22"/>', KIND_NAMES[kind]
         if any(arrow.critical for arrow in self._view.arrows):
-            yield '<path class="edge critical" marker-end="url(#critical)" d="M0 -3H22"/>', "critical path"
+            yield (
+                '<path class="edge critical" marker-end="url(#jobtest-critical)" d="M0 -3H22"/>',
+                "critical path",
+            )
 
     def _legend(self) -> Iterator[str]:
         for row, keys in enumerate(self._keys):
@@ -225,7 +223,7 @@ def _key_width(text: str) -> float:
 
 def _marker(name: str, shape: str) -> str:
     return (
-        f'<marker id="{name}" markerUnits="userSpaceOnUse" markerWidth="10" markerHeight="8" '
+        f'<marker id="jobtest-{name}" markerUnits="userSpaceOnUse" markerWidth="10" markerHeight="8" '
         f'refX="7.5" refY="4" orient="auto">{shape}</marker>'
     )
 
@@ -233,7 +231,7 @@ def _marker(name: str, shape: str) -> str:
 def _edge(arrow: Arrow, path: str) -> str:
     marker = "critical" if arrow.critical else arrow.kind.value
     look = f"{arrow.kind.value} critical" if arrow.critical else arrow.kind.value
-    return f'<path class="{look}" marker-end="url(#{marker})" d="{path}"/>'
+    return f'<path class="{look}" marker-end="url(#jobtest-{marker})" d="{path}"/>'
 
 
 def _box(

@@ -12,8 +12,8 @@ from jobtest.reports.graph.view import Arrow, View
 __all__ = ["Paint", "no_paint", "to_tree"]
 
 DEEPEST = 32
-"""Levels under a root. What is deeper gets a tree of its own further below: a chain of 10 000 jobs, each further
-to the right than the one before, could not be read, and its text would be quadratic in its length."""
+"""Levels under a root. What is deeper gets a tree of its own further below: a chain of 10 000 jobs, each
+further to the right than the one before, could not be read, and its text would be quadratic in its length."""
 
 Paint = Callable[[Outcome, str], str]
 """From an outcome and its word to the word as it is printed, e.g. with colour."""
