@@ -58,6 +58,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+MARK = "job(needs=, after=, retries=, ...): how a job is run; see jobtest.job for all keywords"
+
+
 def pytest_load_initial_conftests(early_config: pytest.Config, args: Sequence[str]) -> None:
     """Refuse the options of pytest-xdist before they are found unknown."""
     if not early_config.known_args_namespace.orchestrate:
@@ -73,7 +76,8 @@ _NOT_XDIST = "{arg} belongs to pytest-xdist and runs tests in parallel\n  fix: f
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Switch orchestration on if asked to; else do nothing."""
+    """Switch orchestration on if asked to; else only know the mark, for tests that import job files."""
+    config.addinivalue_line("markers", MARK)
     if config.option.orchestrate:
         from jobtest.plugin.session import configure
 

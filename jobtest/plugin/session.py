@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import warnings
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
@@ -35,14 +36,12 @@ from jobtest.plugin.terminal import Terminal
 
 __all__ = ["Orchestration", "configure"]
 
-MARK = "job(needs=, after=, retries=, ...): how a job is run; see jobtest.job for all keywords"
 NEVER_JOBS = (".*", "*.egg", "venv", "node_modules", "CVS", "_darcs", "{arch}", "__pycache__")
 """Folders that nobody expects jobs in; they are passed over without a word."""
 
 
 def configure(config: pytest.Config) -> None:
     """Switch orchestration on."""
-    config.addinivalue_line("markers", MARK)
     try:
         options = read_options(config)
     except UsageError as error:
@@ -132,9 +131,11 @@ class Orchestration:
             for file in sorted(files):
                 if is_job_file(Path(file)):
                     shown = fixtures.relative(Path(path) / file, self.config.rootpath)
-                    message = f"{shown} is not collected: norecursedirs hides {folder.name}/"
-                    message += "; move it, or set norecursedirs"
-                    self.config.issue_config_time_warning(pytest.PytestWarning(message), stacklevel=2)
+                    where = Path(path) / file
+                    shown = fixtures.relative(where, self.config.rootpath)
+                    said = f"{shown} is not collected: norecursedirs hides {folder.name}/"
+                    warning = pytest.PytestWarning(f"{said}; move it, or set norecursedirs")
+                    warnings.warn_explicit(warning, None, str(where), 1)
                     return
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -145,7 +145,7 @@ def test_an_unknown_need_is_not_a_job():
 
 def test_an_unknown_job_to_come_after_is_not_a_job():
     (said,) = problems(define("a.py", "app", needs("xyz", EdgeKind.AFTER)))
-    assert said == "job 'app' comes after 'xyz', which is not a job\n  at: here\n  fix: jobs and fixtures are: app"
+    assert said == "job 'app' comes after 'xyz', which is not a job\n  at: here\n  fix: jobs are: app"
 
 
 def test_an_unknown_full_reference_names_the_nearest_one():
