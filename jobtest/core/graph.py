@@ -153,7 +153,7 @@ def _twice(given: Sequence[Job], by_id: Mapping[str, Job]) -> list[Problem]:
 
 def _unknown(job: Job, edge: Edge, jobs: Mapping[str, Job]) -> Problem:
     return Problem(
-        what=f"job {job.name!r} needs {edge.upstream!r}, which is not a job",
+        what=f"job {job.label!r} needs {edge.upstream!r}, which is not a job",
         at=(edge.at or job.at,) if edge.at or job.at else (),
         fix=did_you_mean(edge.upstream, jobs, what="jobs are"),
     )
@@ -161,12 +161,12 @@ def _unknown(job: Job, edge: Edge, jobs: Mapping[str, Job]) -> Problem:
 
 def _cycle(jobs: Mapping[str, Job], path: Sequence[tuple[str, Edge]]) -> Problem:
     verbs = {EdgeKind.VALUE: "takes the value of", EdgeKind.NEEDS: "needs", EdgeKind.AFTER: "comes after"}
-    names = [jobs[id].name for id, _ in path]
+    names = [jobs[id].label for id, _ in path]
     lines = []
     for id, edge in path:
         place = edge.at or jobs[id].at
         lines.append(
-            f"{jobs[id].name} {verbs[edge.kind]} {jobs[edge.upstream].name}{f': {place}' if place else ''}"
+            f"{jobs[id].label} {verbs[edge.kind]} {jobs[edge.upstream].label}{f': {place}' if place else ''}"
         )
     half = LONGEST_CYCLE_SHOWN // 2
     if len(path) > LONGEST_CYCLE_SHOWN:

@@ -218,6 +218,12 @@ class Job:
         if not self.name:
             object.__setattr__(self, "name", self.id)
 
+    @property
+    def label(self) -> str:
+        """The name, with the parameters as the id has them: `deploy[eu]`; for people."""
+        at = self.id.find(f"{self.name}[") if self.params else -1
+        return self.id[at:] if at >= 0 else self.name
+
     @classmethod
     def of(
         cls,

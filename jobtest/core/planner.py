@@ -189,7 +189,7 @@ def _skips(
         while todo:
             for id, kind in graph.downstream(todo.pop()):
                 if kind is not EdgeKind.AFTER and id not in skips:
-                    skips[id] = f"upstream {graph[root].name} is skipped: {skips[root][0]}", (root,)
+                    skips[id] = f"upstream {graph[root].label} is skipped: {skips[root][0]}", (root,)
                     todo.append(id)
     return skips
 
@@ -239,7 +239,7 @@ def _needed_by(
     for id, kind in consumers:
         if id in skipped:
             continue
-        name = graph[id].name
+        name = graph[id].label
         if kind is EdgeKind.NEEDS:
             return f"no check; {name} needs it"
         if kind is EdgeKind.AFTER:

@@ -67,7 +67,7 @@ class ReadyQueue:
         """
         problems = [
             Problem(
-                what=f"job {job.name!r} asks for {amount} of resource {name!r}, "
+                what=f"job {job.label!r} asks for {amount} of resource {name!r}, "
                 f"and there is {self._limits.get(name, 0)}",
                 at=(job.at,) if job.at else (),
                 fix=f"set resources.{name} = {amount} in the settings, or ask for less",

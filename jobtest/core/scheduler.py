@@ -37,8 +37,6 @@ from jobtest.core.events import (
     PhaseEnded,
     PhaseStarted,
     RetryPlanned,
-    RunEnded,
-    RunStarted,
     RunStopped,
 )
 from jobtest.core.live import Live, State
@@ -171,8 +169,6 @@ class Scheduler:
                 self._backoff_ended(self._of(event.job, event), event)
             case RunStopped():
                 self._stop(event.reason)
-            case RunStarted() | RunEnded():
-                pass
 
     def _of(self, job: str, event: Event) -> Live:
         live = self._live.get(job)
@@ -243,7 +239,7 @@ class Scheduler:
                 if self._retries_left is not None:
                     self._retries_left -= 1
                 return RetryPlanned(id, progress.attempt, delay)
-            case End():
+            case _:
                 return _end(id, step)
 
     def _go(self, live: Live, step: Go) -> Event:
@@ -276,8 +272,9 @@ class Scheduler:
         if not live.holds:
             self._tell_upstream(live)
         self._close_if_unused(live)
-        if event.outcome is Outcome.FAILED and live.job.on_failure is OnFailure.ESCALATE and not self.stopped:
-            self._escalated = RunStopped(f"job {live.job.name} failed and escalates")
+        escalates = event.outcome is Outcome.FAILED and live.job.on_failure is OnFailure.ESCALATE
+        if escalates and self._unended and not self.stopped:
+            self._escalated = RunStopped(f"job {live.job.label} failed and escalates")
 
     def _suspended(self, live: Live, event: AttemptSuspended) -> None:
         self._queue.leave(event.job)
@@ -378,9 +375,9 @@ class Scheduler:
     def _demand(self, maker: Live, consumer: Live) -> None:
         maker.state = State.WAITING
         if maker.job.has_check:
-            maker.progress.must_run = f"{consumer.job.name} takes its value, and none is known"
+            maker.progress.must_run = f"{consumer.job.label} takes its value, and none is known"
         else:
-            maker.progress.reason = f"no check; {consumer.job.name} takes its value"
+            maker.progress.reason = f"no check; {consumer.job.label} takes its value"
 
     def _idle(self, live: Live) -> None:
         live.state = State.IDLE
@@ -438,7 +435,7 @@ class Scheduler:
     def _doom(self, live: Live, event: JobEnded, other: Live) -> None:
         if other.state is State.ENDED or other.doomed is not None or other.decision.skip:
             return
-        name, id = live.job.name, other.job.id
+        name, id = live.job.label, other.job.id
         causes = event.causes or (event.job,)
         if event.outcome is Outcome.FAILED:
             no_value = " and left no value" if live.job.on_failure is OnFailure.CONTINUE else ""

@@ -17,7 +17,6 @@ from jobtest.core.events import (
     PhaseEnded,
     PhaseStarted,
     RetryPlanned,
-    RunEnded,
     RunStarted,
     RunStopped,
 )
@@ -140,14 +139,16 @@ class Summary:
         It ends with the job that ended last; before each job stands the upstream job that ended last.
         """
         ended = {
-            id: record.ended_at for id, record in self.jobs.items() if record.attempts and record.ended_at
+            id: record.ended_at
+            for id, record in self.jobs.items()
+            if record.attempts and record.ended_at is not None
         }
         path = []
-        at = max(ended, key=lambda id: ended[id] or 0.0, default=None)
+        at = max(ended, key=lambda id: ended[id], default=None)
         while at is not None:
             path.append(at)
             upstream = [edge.upstream for edge in self.plan.graph.upstream(at) if edge.upstream in ended]
-            at = max(upstream, key=lambda id: ended[id] or 0.0, default=None)
+            at = max(upstream, key=lambda id: ended[id], default=None)
         return path[::-1]
 
     def apply(self, entry: Entry) -> None:
@@ -164,14 +165,14 @@ class Summary:
                 self.jobs[event.job].since = entry.at
             case BackoffEnded():
                 record = self.jobs[event.job]
-                record.waited_backoff += entry.at - (record.since or entry.at)
+                record.waited_backoff += entry.at - (entry.at if record.since is None else record.since)
                 record.since = entry.at
             case RunStarted():
                 self.run_id, self.command, self.workers = entry.run, event.command, event.workers
                 self.started_at = entry.at
             case RunStopped():
                 self.stopped = event.reason
-            case RunEnded():
+            case _:
                 self.exit_status, self.ended_at = event.exit_status, entry.at
 
     def _phase_started(self, record: JobRecord, event: PhaseStarted, at: float) -> None:
@@ -190,25 +191,21 @@ class Summary:
         if record.started_at is None:
             record.started_at, record.order = at, self._started
             self._started += 1
-            self._first_wait(record, event.held_by, at)
-        elif record.since is not None:
-            self._waited(record, event.held_by, at - record.since)
+        self._count_waits(record, event.held_by, at)
         if record.attempts and record.attempts[-1].number == event.attempt:
             record.attempts.pop()
         record.attempts.append(AttemptRecord(event.attempt))
 
-    def _first_wait(self, record: JobRecord, held_by: str, at: float) -> None:
-        ends = [self.jobs[edge.upstream].ended_at for edge in self.plan.graph.upstream(record.id)]
-        ready = max((end for end in ends if end is not None), default=self.started_at)
-        record.waited_upstream = max(0.0, ready - self.started_at)
-        self._waited(record, held_by, at - max(ready, self.started_at))
-
-    @staticmethod
-    def _waited(record: JobRecord, held_by: str, seconds: float) -> None:
+    def _count_waits(self, record: JobRecord, held_by: str, at: float) -> None:
+        """Split the time since the run, the suspension or the backoff in that for upstream and the rest."""
+        since = self.started_at if record.since is None else record.since
+        ends = (self.jobs[edge.upstream].ended_at for edge in self.plan.graph.upstream(record.id))
+        ready = max((end for end in ends if end is not None and end > since), default=since)
+        record.waited_upstream += ready - since
         if held_by:
-            record.waited_resource += seconds
+            record.waited_resource += at - ready
         else:
-            record.waited_worker += seconds
+            record.waited_worker += at - ready
 
     @staticmethod
     def _phase_ended(record: JobRecord, event: PhaseEnded, at: float) -> None:

@@ -235,7 +235,7 @@ class Engine:
                 needed = ticket.phase is not Phase.CHECK or take.parameter in job.early
                 missing = self._take(take, values)
                 if missing and needed and ticket.phase is not Phase.CLEANUP:
-                    name = self.plan.graph[missing].name
+                    name = self.plan.graph[missing].label
                     return Result(Verdict.UNKNOWN, Failure(f"known after {name} has run"))
         if job.own_value:
             if job.id in self.values:

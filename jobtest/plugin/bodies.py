@@ -163,6 +163,8 @@ class JobBodies:
     ) -> dict[str, object]:
         request, own = self._requests[ticket.job.id]
         item.stash[attempt_key].phase = ticket.phase.value
+        if values.keys() >= set(names):
+            return {name: values[name] for name in names}
         for name, value in values.items():
             own.offer(name, value)
         arguments: dict[str, object] = {}
@@ -220,7 +222,7 @@ class JobBodies:
         for edge in self.engine.plan.graph.upstream(ticket.job.id):
             outcome = jobs[edge.upstream].outcome
             if outcome is not None:
-                found[self.engine.plan.graph[edge.upstream].name] = outcome.value
+                found[self.engine.plan.graph[edge.upstream].label] = outcome.value
         return found
 
     # --- calls ---

@@ -1,4 +1,7 @@
-"""The fixtures of jobtest."""
+"""The fixtures of jobtest; a plugin of its own, registered when jobs are run.
+
+They are functions of the module because pytest is giving up wide fixtures that are methods of an instance.
+"""
 
 from __future__ import annotations
 
@@ -10,62 +13,61 @@ import pytest
 from jobtest.plugin.bodies import Attempt, attempt_key
 from jobtest.plugin.params import Params
 
-__all__ = ["VALUE", "BuiltinFixtures"]
+__all__ = ["VALUE", "params_key", "run_id_key", "shared_key"]
 
 VALUE = "_jobtest_value"
 """Name of the fixture of which the values of jobs are made."""
 
+params_key = pytest.StashKey[Params]()
+run_id_key = pytest.StashKey[str]()
+shared_key = pytest.StashKey[dict[str, Any]]()
 
-class BuiltinFixtures:
-    """A plugin with the fixtures of jobtest.
 
-    Args:
-        params: Parameters of the run.
-        run_id: Id of the run.
-    """
+@pytest.fixture(scope="session")
+def params(pytestconfig: pytest.Config) -> Params:
+    """Parameters from the settings and --job-set: params.movie or params["movie"]."""
+    return pytestconfig.stash[params_key]
 
-    def __init__(self, params: Params, run_id: str) -> None:
-        self._params, self._run_id = params, run_id
-        self._shared: dict[str, Any] = {}
 
-    @pytest.fixture(scope="session")
-    def params(self) -> Params:
-        """Parameters from the settings and --job-set: params.movie or params["movie"]."""
-        return self._params
+@pytest.fixture(scope="session")
+def context() -> str | None:
+    """Name of the context, or None."""
+    return None
 
-    @pytest.fixture(scope="session")
-    def context(self) -> str | None:
-        """Name of the context, or None."""
-        return None
 
-    @pytest.fixture(scope="session")
-    def shared(self) -> dict[str, Any]:
-        """A dict that all jobs of the run share."""
-        return self._shared
+@pytest.fixture(scope="session")
+def shared(pytestconfig: pytest.Config) -> dict[str, Any]:
+    """A dict that all jobs of the run share."""
+    return pytestconfig.stash[shared_key]
 
-    @pytest.fixture
-    def attempt(self, request: pytest.FixtureRequest) -> Attempt:
-        """Which attempt this is: number, phase, error of the attempt before, key."""
-        found: Attempt = request.node.stash[attempt_key]
-        return found
 
-    @pytest.fixture
-    def local(self, request: pytest.FixtureRequest) -> dict[str, Any]:
-        """A dict of this attempt alone."""
-        found: dict[str, Any] = request.node.stash[attempt_key].local
-        return found
+@pytest.fixture
+def attempt(request: pytest.FixtureRequest) -> Attempt:
+    """Which attempt this is: number, phase, error of the attempt before, key."""
+    found: Attempt = request.node.stash[attempt_key]
+    return found
 
-    @pytest.fixture
-    def upstream(self, request: pytest.FixtureRequest) -> dict[str, str]:
-        """How the upstream jobs ended, by name."""
-        found: dict[str, str] = request.node.stash[attempt_key].upstream
-        return found
 
-    @pytest.fixture
-    def rng(self, request: pytest.FixtureRequest) -> random.Random:
-        """Random numbers, seeded by run and job."""
-        return random.Random(f"{self._run_id} {request.node.nodeid}")
+@pytest.fixture
+def local(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """A dict of this attempt alone."""
+    found: dict[str, Any] = request.node.stash[attempt_key].local
+    return found
 
-    @pytest.fixture(scope="session", name=VALUE)
-    def _value(self) -> None:
-        """The value of a job."""
+
+@pytest.fixture
+def upstream(request: pytest.FixtureRequest) -> dict[str, str]:
+    """How the upstream jobs ended, by name."""
+    found: dict[str, str] = request.node.stash[attempt_key].upstream
+    return found
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> random.Random:
+    """Random numbers, seeded by run and job."""
+    return random.Random(f"{request.config.stash[run_id_key]} {request.node.nodeid}")
+
+
+@pytest.fixture(scope="session", name=VALUE)
+def _value() -> None:
+    """The value of a job."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from jobtest.core.errors import Problem, nearest
 from jobtest.core.model import Phase
 from jobtest.plugin import fixtures
 from jobtest.plugin.mark import MarkOptions, read_marks
-from jobtest.plugin.source import may_yield_twice, read_source
+from jobtest.plugin.source import defined_twice, may_yield_twice
 
 __all__ = ["COMPANIONS", "JobItem", "JobModule", "Source", "problems_key", "sources_key"]
 
@@ -27,6 +27,9 @@ LATER = ("update", "delete", "rollback")
 
 OWN_MARKS = ("job", "parametrize", "skip", "skipif", "xfail")
 """Marks that say something of the job as a whole."""
+
+PACKAGE = Path(__file__).parents[1]
+"""Where the code of jobtest lies."""
 
 Function = Callable[..., object]
 problems_key = pytest.StashKey[list[Problem]]()
@@ -66,6 +69,7 @@ class Source:
     names: dict[Phase, list[str]] = field(default_factory=dict)
     asked: dict[Phase, list[str]] = field(default_factory=dict)
     used: list[str] = field(default_factory=list)
+    marked: frozenset[str] = frozenset()
     items: list[JobItem] = field(default_factory=list)
     groups: list[tuple[str, ...]] = field(default_factory=list)
 
@@ -81,6 +85,10 @@ class Source:
                 return {f"{phase.value}_{self.name}": found} if found else {}
             case Phase.CLOSE:
                 return {}
+
+    def only_order(self, name: str) -> None:
+        """Take a name for that of a job whose value is not wanted: nothing is set up for it."""
+        self.names = {phase: [one for one in names if one != name] for phase, names in self.names.items()}
 
 
 class JobItem(pytest.Function):
@@ -124,15 +132,10 @@ class JobItem(pytest.Function):
             raise error
 
     def _traceback_filter(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
-        """Cut the frames above the user's functions, whichever of them raised."""
-        files = {self.path}
-        cut = excinfo.traceback
-        for at, entry in enumerate(cut):
-            if Path(entry.path) in files:
-                from _pytest._code import Traceback
-
-                rest = Traceback(list(cut)[at:])
-                return rest.filter(excinfo)
+        """Leave out the frames of jobtest; for the rest do as pytest does."""
+        if not self.config.getoption("fulltrace", False):
+            users = excinfo.traceback.filter(lambda entry: not Path(entry.path).is_relative_to(PACKAGE))
+            excinfo.traceback = users or excinfo.traceback
         return super()._traceback_filter(excinfo)
 
 
@@ -144,13 +147,10 @@ class JobModule(pytest.Module):
         self._found: dict[str, Function] = {}
         list(super().collect())
         self._relative = fixtures.relative(self.path, self.config.rootpath)
-        code = read_source(self.path)
-        self._places = {
-            name: f"{self._relative}:{code.lines.get(name) or function.__code__.co_firstlineno} {name}"
-            for name, function in self._found.items()
-        }
-        for name, line in code.twice:
-            at = (self._places.get(name, ""), f"{self._relative}:{line} {name}")
+        self._autouse = fixtures.autouse_names(self)
+        self._places = {name: f"{self._relative}:{line_of(f)} {name}" for name, f in self._found.items()}
+        for name, *lines in defined_twice(self.path):
+            at = [f"{self._relative}:{line} {name}" for line in lines]
             self._problem(f"{name} is defined twice in one file", at, "rename one of them")
         for source in self._sources():
             self.session.stash[sources_key].append(source)
@@ -184,31 +184,26 @@ class JobModule(pytest.Module):
             prefix, _, rest = function.partition("_")
             if prefix == "job":
                 yield from self._source(rest, runs[rest], checks.get(rest, {}), companions.get(rest, {}))
-            elif prefix == "check" and rest in gates and next(iter(checks[rest])) == function:
-                yield from self._source(rest, None, checks[rest], companions.get(rest, {}))
             elif prefix == "check":
-                name = self._gate_name(rest, gates)
-                if name and next(iter(checks[name])) == function:
+                name = rest if rest in checks else rest.rpartition("__")[0]
+                if name not in runs and next(iter(checks[name])) == function:
                     yield from self._source(name, None, checks[name], companions.get(name, {}))
 
-    @staticmethod
-    def _gate_name(rest: str, gates: Iterable[str]) -> str:
-        return next((name for name in gates if rest.startswith(f"{name}__")), "")
-
-    def _checks(self, runs: Mapping[str, Function]) -> tuple[dict[str, dict[str, Function]], list[str]]:
+    def _checks(self, runs: Mapping[str, Function]) -> tuple[dict[str, dict[str, Function]], Iterable[str]]:
         """Return check functions by job, and the names of gates."""
         found: dict[str, dict[str, Function]] = {}
-        gates: list[str] = []
+        gates: dict[str, None] = {}
         spelled = [name.removeprefix("check_") for name in self._found if name.startswith("check_")]
         for rest in spelled:
             bare = rest.rpartition("__")[0]
             name = rest if rest in runs or not bare else bare
             found.setdefault(name, {})[f"check_{rest}"] = self._found[f"check_{rest}"]
-            if name not in runs and name not in gates:
-                gates.append(name)
+            if name not in runs:
+                gates[name] = None
+        misspelt = _Misspelt(name for name in runs if name not in found)
         for gate in gates:
-            close = nearest(gate, [name for name in runs if name not in found])
-            if close is not None and _like(gate, close):
+            close = misspelt.find(gate)
+            if close:
                 at = (self._places[next(iter(found[gate]))], self._places[f"job_{close}"])
                 what = f"check_{gate} has no job, and job_{close} has no check"
                 self._problem(what, at, f"rename it to check_{close}, or give the gate a name less like it")
@@ -241,15 +236,17 @@ class JobModule(pytest.Module):
         main = run or checks[main_name]
         at = self._places[main_name]
         definition = fixtures.define(self, main_name, main)
-        options, problems = read_marks(definition.iter_markers("job"), name, at)
+        marks = list(definition.iter_markers())
+        options, problems = read_marks([mark for mark in marks if mark.name == "job"], name, at)
         self.session.stash[problems_key] += problems
         id = f"{self.nodeid}::{main_name}"
         source = Source(name, id, self._relative, at, main, run, checks, companions, options, self._places)
+        source.marked = frozenset(mark.name for mark in marks)
+        source.used = [used for mark in marks if mark.name == "usefixtures" for used in mark.args]
         self._refuse(source, main_name)
-        _find_names(source, definition)
-        info, specs, source.groups = fixtures.parametrize(
-            definition, list(dict.fromkeys(one for asked in source.asked.values() for one in asked))
-        )
+        _find_names(source, definition, self._autouse)
+        asked = list(dict.fromkeys(one for asked in source.asked.values() for one in asked))
+        info, specs, source.groups = fixtures.parametrize(definition, asked, "parametrize" in source.marked)
         common = {"fixtureinfo": info, "originalname": main_name, "callobj": main}
         if not specs:
             item = JobItem.from_parent(self, name=main_name, **common)
@@ -296,36 +293,48 @@ def _syntax_problem(error: SyntaxError, module: JobModule) -> str:
     return f"{Problem(what=f'{file} cannot be read: {error.msg}', at=(f'{file}:{error.lineno}',))}{shown}"
 
 
-def _like(one: str, other: str) -> bool:
-    """Tell whether two names are so alike that one is probably a slip of the pen for the other."""
-    from difflib import SequenceMatcher
+class _Misspelt:
+    """Finds names that differ by one letter. Numbers make names different."""
 
-    digits = [character for character in one if character.isdigit()]
-    same_digits = digits == [character for character in other if character.isdigit()]
-    return same_digits and SequenceMatcher(None, one, other).ratio() >= 0.8
+    def __init__(self, names: Iterable[str]) -> None:
+        self._known = {variant: name for name in names for variant in self._variants(name)}
+
+    def find(self, name: str) -> str:
+        """Return a name that this one is probably a slip of the pen for, or empty."""
+        for variant in self._variants(name):
+            known = self._known.get(variant, "")
+            if known and _digits(known) == _digits(name):
+                return known
+        return ""
+
+    @staticmethod
+    def _variants(name: str) -> Iterator[str]:
+        yield name
+        if len(name) > 2:
+            yield from (name[:at] + name[at + 1 :] for at in range(len(name)))
 
 
-def _find_names(source: Source, definition: pytest.Function) -> None:
+def _digits(name: str) -> list[str]:
+    return [character for character in name if character.isdigit()]
+
+
+def line_of(function: Function) -> int:
+    """Return the line on which a function begins, its decorators included, as pytest counts."""
+    return int(inspect.unwrap(function).__code__.co_firstlineno)
+
+
+def _find_names(source: Source, definition: pytest.Function, auto: Sequence[str]) -> None:
     """Find the names that each phase asks for, and all that are set up for it."""
-    auto = fixtures.autouse_names(definition)
-    used = [name for mark in definition.iter_markers("usefixtures") for name in mark.args]
-    source.used = used
     for phase in (Phase.CHECK, Phase.RUN, Phase.DESCRIBE, Phase.CLEANUP):
         functions = source.functions(phase)
-        if not functions:
-            continue
-        asked = [name for function in functions.values() for name in parameters(function)]
-        extra = (
-            [name for function in functions.values() for name in _used_by(function)]
-            if phase is not Phase.RUN
-            else []
-        )
-        if phase is Phase.RUN or source.run is None:
-            extra = [*extra, *used]
-        source.asked[phase] = [*auto, *extra, *asked]
-    wanted = {tuple(asked) for asked in source.asked.values()}
-    closures = {asked: fixtures.closure(definition, asked)[0] if asked else [] for asked in wanted}
-    source.names = {phase: closures[tuple(asked)] for phase, asked in source.asked.items()}
+        if functions:
+            used = source.used if phase is Phase.RUN or source.run is None else []
+            if phase is not Phase.RUN:
+                used = [*used, *(name for function in functions.values() for name in _used_by(function))]
+            asked = (name for function in functions.values() for name in parameters(function))
+            source.asked[phase] = [*auto, *used, *asked]
+    for phase, names in source.asked.items():
+        source.names[phase] = fixtures.closure(definition, names)[0] if names else []
 
 
 def _used_by(function: Function) -> list[str]:
@@ -333,19 +342,20 @@ def _used_by(function: Function) -> list[str]:
     return [name for mark in marks if mark.name == "usefixtures" for name in mark.args]
 
 
-def parameters(function: Function) -> list[str]:
+@cache
+def parameters(function: Function) -> tuple[str, ...]:
     """Return the names of the parameters that a function must be given."""
     code = getattr(function, "__code__", None)
     if code is not None and not (
         code.co_argcount or code.co_kwonlyargcount or hasattr(function, "__wrapped__")
     ):
-        return []
-    return [
+        return ()
+    return tuple(
         parameter.name
         for parameter in inspect.signature(function).parameters.values()
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
         and parameter.default is parameter.empty
-    ]
+    )
 
 
 def first_line(function: Function) -> str:

@@ -375,10 +375,13 @@ def replace_setup_state(session: pytest.Session) -> JobSetupState:
 
 
 def closure(
-    definition: pytest.Function, names: Sequence[str]
+    definition: Any, names: Sequence[str]
 ) -> tuple[list[str], dict[str, Sequence[pytest.FixtureDef[Any]]]]:
     """Return the names that are set up for `names`, in pytest's order, and the fixtures they mean."""
     manager = definition.session._fixturemanager
+    info = definition._fixtureinfo
+    if tuple(names) == info.initialnames:
+        return info.names_closure, info.name2fixturedefs
     ignored = _fixtures._get_direct_parametrize_args(definition)
     found: tuple[list[str], dict[str, Any]] = manager.getfixtureclosure(
         parentnode=definition, initialnames=tuple(dict.fromkeys(names)), ignore_args=ignored
@@ -392,12 +395,14 @@ def define(parent: pytest.Module, name: str, function: Callable[..., object]) ->
     return made
 
 
-def autouse_names(node: pytest.Item) -> list[str]:
+def autouse_names(node: pytest.Collector) -> list[str]:
     """Return the names of the autouse fixtures that a node sees."""
     return list(dict.fromkeys(node.session._fixturemanager._getautousenames(node)))
 
 
-def parametrize(definition: Any, names: Sequence[str]) -> tuple[Any, list[Any], list[tuple[str, ...]]]:
+def parametrize(
+    definition: Any, names: Sequence[str], marked: bool
+) -> tuple[Any, list[Any], list[tuple[str, ...]]]:
     """Return the fixture information of a definition that asks for `names`, and its call specifications.
 
     Returns:
@@ -411,7 +416,7 @@ def parametrize(definition: Any, names: Sequence[str]) -> tuple[Any, list[Any], 
         names_closure, definitions = closure(definition, initial)
         argnames = (*info.argnames, *(name for name in extra if name not in info.argnames))
         info = _fixtures.FuncFixtureInfo(argnames, initial, names_closure, definitions)
-    if not _may_be_parametrized(definition, info):
+    if not (marked or info.names_closure or _generates(definition)):
         return info, [], []
     module = definition.getparent(pytest.Module)
     assert module is not None
@@ -436,13 +441,13 @@ def parametrize(definition: Any, names: Sequence[str]) -> tuple[Any, list[Any], 
     return info, list(metafunc._calls), groups
 
 
-def _may_be_parametrized(definition: pytest.Function, info: Any) -> bool:
-    """Tell whether asking the hook can make a difference; it is dear, and for most jobs it cannot."""
-    if info.names_closure or next(definition.iter_markers("parametrize"), None) is not None:
-        return True
-    module: Any = definition.getparent(pytest.Module)
-    names = {impl.plugin_name for impl in definition.ihook.pytest_generate_tests.get_hookimpls()}
-    return hasattr(module.obj, "pytest_generate_tests") or not names <= {"python", "funcmanage"}
+def _generates(definition: Any) -> bool:
+    """Tell whether somebody but pytest generates tests; asking is dear, and for most jobs in vain."""
+    known = {"python", "funcmanage"}
+    impls = definition.ihook.pytest_generate_tests.get_hookimpls()
+    return any(impl.plugin_name not in known for impl in impls) or hasattr(
+        definition.module, "pytest_generate_tests"
+    )
 
 
 def id_list(callspec: Any) -> list[str]:
@@ -463,9 +468,10 @@ def relative(path: Path, rootpath: Path) -> str:
     return path.relative_to(rootpath).as_posix() if path.is_relative_to(rootpath) else str(path)
 
 
-def skip_reason(item: pytest.Item) -> str:
+def skip_reason(item: JobItem) -> str:
     """Return why the marks of an item skip it, or empty."""
-    if next(item.iter_markers("skip"), None) is None and next(item.iter_markers("skipif"), None) is None:
+    marks = {mark.name for mark in item.callspec.marks} if hasattr(item, "callspec") else set()
+    if not (marks | item.source.marked) & {"skip", "skipif"}:
         return ""
     skipped = _skipping.evaluate_skip_marks(item)
     return "" if skipped is None else (skipped.reason or "skip mark")

@@ -15,7 +15,7 @@ from jobtest.core.model import Command, EdgeKind, Job, Phase
 from jobtest.core.names import Definition, Instance, Links, Reference, link, pick
 from jobtest.core.planner import Plan, make_plan
 from jobtest.plugin import fixtures
-from jobtest.plugin.collect import JobItem, Source, first_line
+from jobtest.plugin.collect import JobItem, Source, first_line, parameters
 from jobtest.plugin.params import Params
 from jobtest.plugin.source import asked_of
 
@@ -168,8 +168,11 @@ class _Builder:
         return references
 
     def _value(self, source: Source, item: JobItem, name: str) -> Reference:
-        kind = EdgeKind.NEEDS if self._only_used(source, name) else EdgeKind.VALUE
-        return Reference(name, kind, self._place(source, item, name), name if kind is EdgeKind.VALUE else "")
+        place = self._place(source, item, name)
+        if self._is_taken(source, item, name):
+            return Reference(name, EdgeKind.VALUE, place, name)
+        source.only_order(name)
+        return Reference(name, EdgeKind.NEEDS, place)
 
     @staticmethod
     def _is_own(source: Source, name: str) -> bool:
@@ -178,19 +181,17 @@ class _Builder:
         return own and source.run is not None and name not in source.names.get(Phase.RUN, ())
 
     @staticmethod
-    def _only_used(source: Source, name: str) -> bool:
-        """Tell whether a name comes from usefixtures alone."""
-        return name in source.used and not any(
-            name in inspect.signature(function).parameters
-            for phase in source.names
-            for function in source.functions(phase).values()
-        )
+    def _is_taken(source: Source, item: JobItem, name: str) -> bool:
+        """Tell whether a function or a fixture takes a name as its parameter; else it comes from usefixtures."""
+        functions = [f for phase in source.names for f in source.functions(phase).values()]
+        definitions = [one for found in item._fixtureinfo.name2fixturedefs.values() for one in found]
+        return any(name in parameters(f) for f in functions) or any(name in one.argnames for one in definitions)
 
     def _place(self, source: Source, item: JobItem, name: str) -> str:
         """Return where a name is asked for: one of the job's functions, or the fixture on the way."""
         for phase in source.names:
             for function_name, function in source.functions(phase).items():
-                if name in inspect.signature(function).parameters:
+                if name in parameters(function):
                     return source.places[function_name]
         for asked in item.fixturenames:
             for definition in item._fixtureinfo.name2fixturedefs.get(asked, ()):
@@ -226,7 +227,7 @@ class _Builder:
         for definitions in item._fixtureinfo.name2fixturedefs.values():
             asking += [(definition.func.__name__, definition.func) for definition in definitions]
         for name, function in asking:
-            if function in self._params_asked or "params" not in inspect.signature(function).parameters:
+            if function in self._params_asked or "params" not in parameters(function):
                 continue
             self._params_asked.add(function)
             file = fixtures.relative(Path(inspect.unwrap(function).__code__.co_filename), self._root)
@@ -250,7 +251,7 @@ class _Builder:
         takes = links.takes
         return Job(
             id=item.id_,
-            name=item.name.partition("_")[2],
+            name=source.name,
             description=first_line(source.main),
             at=source.at,
             params=_plain_params(item),
@@ -280,7 +281,7 @@ def _process_wide(item: JobItem) -> str:
         for name in PROCESS_WIDE:
             if name in item.fixturenames:
                 return f"it uses {name}"
-    if next(item.iter_markers("filterwarnings"), None) is not None:
+    if "filterwarnings" in item.source.marked:
         return "it has warning filters of its own"
     return ""
 

@@ -1,5 +1,4 @@
-"""From a job that has ended to pytest's reports, over one of two paths that must not differ in what they
-report.
+"""From a job that has ended to pytest's reports, over one of two paths that must not differ.
 
 The full path calls pytest's ordinary protocol, whose phases return or raise what was recorded; it is for
 plugins that hook into it. The lean path makes the same three reports and sends them through

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -90,6 +91,22 @@ class Orchestration:
         """Make room for what collection finds."""
         session.stash[problems_key] = []
         session.stash[sources_key] = []
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection(self) -> Generator[None, object, object]:
+        """Keep the garbage collector away from what is collected: it lives to the end of the session.
+
+        Otherwise it goes over all of it again and again, which is a third of the time of a large project.
+        """
+        gc.unfreeze()
+        enabled = gc.isenabled()
+        gc.disable()
+        try:
+            return (yield)
+        finally:
+            gc.freeze()
+            if enabled:
+                gc.enable()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:

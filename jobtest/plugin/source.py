@@ -4,38 +4,37 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["SourceFile", "asked_of", "may_yield_twice", "read_source"]
+__all__ = ["asked_of", "defined_twice", "may_yield_twice"]
 
 Function = Callable[..., object]
 
 
-@dataclass
-class SourceFile:
-    """The functions at the top level of a file.
+DEFINED = re.compile(rb"^(?:async +)?def +((?:job|check|cleanup|describe|update|delete|rollback)_\w+)", re.M)
 
-    Attributes:
-        lines: Line of the `def` of each function, the first one.
-        twice: Name and line of each further function of the same name.
+
+def defined_twice(path: Path) -> list[tuple[str, int, int]]:
+    """Return the job functions that a file defines more than once at its top level, with both lines.
+
+    The file has been imported. Reading it as text is enough as long as no name comes twice; only then it is
+    parsed.
     """
-
-    lines: dict[str, int] = field(default_factory=dict)
-    twice: list[tuple[str, int]] = field(default_factory=list)
-
-
-def read_source(path: Path) -> SourceFile:
-    """Read the top level of a Python file that has been imported."""
-    found = SourceFile()
-    for node in ast.parse(path.read_bytes()).body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            if node.name in found.lines and node.name.startswith(("job_", "check_", "cleanup_", "describe_")):
-                found.twice.append((node.name, node.lineno))
-            found.lines.setdefault(node.name, node.lineno)
-    return found
+    text = path.read_bytes()
+    names = DEFINED.findall(text)
+    if len(names) == len(set(names)):
+        return []
+    first: dict[str, int] = {}
+    twice = []
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.encode() in names:
+            if node.name in first:
+                twice.append((node.name, first[node.name], node.lineno))
+            first.setdefault(node.name, node.lineno)
+    return twice
 
 
 def may_yield_twice(function: Function) -> bool:
@@ -68,8 +67,7 @@ def _yields_of(node: ast.AST) -> int:
 
 
 def asked_of(function: Function, parameter: str) -> Sequence[tuple[str, int]]:
-    """Return the names that a function surely asks of a parameter, as attribute or constant item, with their
-    lines.
+    """Return the names that a function surely asks of a parameter, as attribute or item, with their lines.
 
     Names that it also tests with `in` are left out: it can do without them.
     """

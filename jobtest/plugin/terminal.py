@@ -156,17 +156,17 @@ def recap(summary: Summary) -> str:
 def plan_lines(summary: Summary) -> list[str]:
     """Return a line for each job with what would happen and why, then waves and critical path."""
     plan = summary.plan
-    width = max((len(plan.graph[id].name) for id in plan.order), default=0)
+    width = max((len(plan.graph[id].label) for id in plan.order), default=0)
     lines = []
     for id in plan.order:
         record = summary.jobs[id]
         outcome = record.outcome or Outcome.UNKNOWN
         alone = f"; alone, {plan.graph[id].exclusive}" if plan.graph[id].exclusive else ""
         symbol = LETTERS.get(outcome, "!")
-        lines.append(f"{symbol} {plan.graph[id].name:<{width}}  {outcome.value:<9}  {record.reason}{alone}")
+        lines.append(f"{symbol} {plan.graph[id].label:<{width}}  {outcome.value:<9}  {record.reason}{alone}")
     lines.append("")
     lines.append(f"waves: {len(plan.waves)}, widest {max(map(len, plan.waves), default=0)}")
-    path = [plan.graph[id].name for id in plan.critical_path]
+    path = [plan.graph[id].label for id in plan.critical_path]
     if len(path) > MANY:
         path[MANY // 2 : -MANY // 2] = ["..."]
     lines.append(f"critical path: {' -> '.join(path)}")
@@ -175,7 +175,7 @@ def plan_lines(summary: Summary) -> list[str]:
 
 def _notes(summary: Summary) -> list[str]:
     named = [
-        (summary.plan.graph[id].name, note) for id, record in summary.jobs.items() for note in record.notes
+        (summary.plan.graph[id].label, note) for id, record in summary.jobs.items() for note in record.notes
     ]
     lines = [f"{name}: {note}" for name, note in named[:MANY]]
     return [*lines, f"... {len(named) - MANY} more"] if len(named) > MANY else lines
@@ -190,9 +190,9 @@ def _root_causes(summary: Summary) -> list[str]:
     graph = summary.plan.graph
     for root, blocked in summary.root_causes().items():
         record: JobRecord = summary.jobs[root]
-        lines.append(f"{graph[root].name}: {record.reason}")
+        lines.append(f"{graph[root].label}: {record.reason}")
         if blocked:
-            names = [graph[id].name for id in blocked[:MANY]]
+            names = [graph[id].label for id in blocked[:MANY]]
             more = f", ... {len(blocked) - MANY} more" if len(blocked) > MANY else ""
             lines.append(f"  blocks {', '.join(names)}{more}")
     return lines[: 2 * MANY]

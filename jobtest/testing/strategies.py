@@ -224,11 +224,9 @@ def _some(graph: Graph) -> st.SearchStrategy[list[str]]:
 
 
 @st.composite
-def plans(draw: st.DrawFn, *, plain: bool = False, max_size: int = 9) -> Plan:
+def plans(draw: st.DrawFn) -> Plan:
     """Draw a plan over a part of a graph, with jobs that are named, forced and excluded."""
-    graph = draw(graphs(plain=plain, max_size=max_size))
-    if plain:
-        return make_plan(graph)
+    graph = draw(graphs())
     select = draw(st.one_of(st.none(), _some(graph)))
     exclude = dict.fromkeys(draw(st.one_of(st.just([]), _some(graph))), "not wanted")
     return make_plan(

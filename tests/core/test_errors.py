@@ -32,7 +32,9 @@ def test_a_problem_without_place_and_fix_is_one_line():
 
 
 def test_a_problem_names_both_sides_of_a_conflict():
-    assert str(Problem(what="two of them", at=("a.py:1", "b.py:2"))) == "two of them\n  at: a.py:1\n  at: b.py:2"
+    assert (
+        str(Problem(what="two of them", at=("a.py:1", "b.py:2"))) == "two of them\n  at: a.py:1\n  at: b.py:2"
+    )
 
 
 @pytest.mark.parametrize("kind", [ProjectError, UsageError])

@@ -37,7 +37,9 @@ def test_what_has_its_default_is_left_out():
 
 
 def test_what_differs_from_its_default_is_there():
-    event = PhaseEnded("a", 2, Phase.RUN, Verdict.RAISED, Failure("no", "OSError", types=("OSError",)), notes=("n",))
+    event = PhaseEnded(
+        "a", 2, Phase.RUN, Verdict.RAISED, Failure("no", "OSError", types=("OSError",)), notes=("n",)
+    )
     assert event_to_data(event) == {
         "event": "PhaseEnded",
         "job": "a",

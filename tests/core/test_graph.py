@@ -121,7 +121,12 @@ def test_a_job_that_waits_for_itself_is_told_so():
 
 
 def test_two_cycles_are_told_both_and_one_that_hangs_on_another_once():
-    jobs = [Job.of("a", needs=["a"]), Job.of("b", needs=["c", "a"]), Job.of("c", needs=["b"]), Job.of("d", needs=["b"])]
+    jobs = [
+        Job.of("a", needs=["a"]),
+        Job.of("b", needs=["c", "a"]),
+        Job.of("c", needs=["b"]),
+        Job.of("d", needs=["b"]),
+    ]
     assert [problem.what for problem in refused(jobs).problems] == [
         "job 'a' waits for itself",
         "jobs wait for each other in a circle: b -> c -> b",
@@ -152,11 +157,14 @@ def test_all_problems_are_told_together():
         Job.of("build"),
     ]
     assert str(refused(jobs)) == (
-        "two jobs have the id 'build'\n  at: a.py:1 job_build\n  at: b.py:1 job_build\n  fix: rename one of them\n"
+        "two jobs have the id 'build'\n"
+        "  at: a.py:1 job_build\n  at: b.py:1 job_build\n  fix: rename one of them\n"
         "two jobs have the id 'build'\n  at: a.py:1 job_build\n  fix: rename one of them\n"
         "job 'app' needs 'biuld', which is not a job\n  fix: did you mean 'build'?\n"
-        "job 'web' needs 'xyz', which is not a job\n  at: w.py:3 job_web\n  fix: jobs are: app, build, cli, web\n"
-        "job 'cli' needs 'xyz', which is not a job\n  at: c.py:1 job_cli\n  fix: jobs are: app, build, cli, web"
+        "job 'web' needs 'xyz', which is not a job\n"
+        "  at: w.py:3 job_web\n  fix: jobs are: app, build, cli, web\n"
+        "job 'cli' needs 'xyz', which is not a job\n"
+        "  at: c.py:1 job_cli\n  fix: jobs are: app, build, cli, web"
     )
 
 

@@ -34,7 +34,8 @@ def over(**lists):
                 for value in values
             ]
         return tuple(
-            Instance(f"{id}[{'-'.join(text for _, text in groups)}]", params, groups) for params, groups in found
+            Instance(f"{id}[{'-'.join(text for _, text in groups)}]", params, groups)
+            for params, groups in found
         )
 
     return make
@@ -59,12 +60,20 @@ def target_of(*definitions):
 
 
 def test_a_job_of_the_same_file_is_nearest():
-    found = target_of(define("a/job_x.py", "build"), define("a/job_y.py", "build"), define("a/job_x.py", "app", takes("build")))
+    found = target_of(
+        define("a/job_x.py", "build"),
+        define("a/job_y.py", "build"),
+        define("a/job_x.py", "app", takes("build")),
+    )
     assert found == "a/job_x.py::job_build"
 
 
 def test_then_a_job_of_the_same_folder():
-    found = target_of(define("a/job_x.py", "build"), define("job_y.py", "build"), define("a/job_z.py", "app", takes("build")))
+    found = target_of(
+        define("a/job_x.py", "build"),
+        define("job_y.py", "build"),
+        define("a/job_z.py", "app", takes("build")),
+    )
     assert found == "a/job_x.py::job_build"
 
 
@@ -80,18 +89,25 @@ def test_then_one_of_the_parent_folders_upward():
 
 def test_then_the_rootdir():
     found = target_of(
-        define("other/job_x.py", "build"), define("job_y.py", "build"), define("a/b/job_z.py", "app", takes("build"))
+        define("other/job_x.py", "build"),
+        define("job_y.py", "build"),
+        define("a/b/job_z.py", "app", takes("build")),
     )
     assert found == "job_y.py::job_build"
 
 
 def test_then_the_only_one_anywhere():
-    assert target_of(define("far/job_x.py", "build"), define("a/job_z.py", "app", takes("build"))) == "far/job_x.py::job_build"
+    assert (
+        target_of(define("far/job_x.py", "build"), define("a/job_z.py", "app", takes("build")))
+        == "far/job_x.py::job_build"
+    )
 
 
 def test_a_full_reference_needs_no_nearness():
     reference = takes("build", "far/job_x.py::job_build")
-    found = target_of(define("far/job_x.py", "build"), define("a/job_z.py", "build"), define("a/job_z.py", "app", reference))
+    found = target_of(
+        define("far/job_x.py", "build"), define("a/job_z.py", "build"), define("a/job_z.py", "app", reference)
+    )
     assert found == "far/job_x.py::job_build"
 
 
@@ -164,7 +180,9 @@ def test_an_unknown_instance_lists_those_that_there_are():
 
 
 def test_every_problem_is_told_and_the_rest_is_linked():
-    links, told = link([define("a.py", "build"), define("a.py", "app", takes("x"), takes("build"), needs("y"))])
+    links, told = link(
+        [define("a.py", "build"), define("a.py", "app", takes("x"), takes("build"), needs("y"))]
+    )
     assert len(told) == 2
     assert links["a.py::job_app"].takes == (Take("build", ("a.py::job_build",)),)
 
@@ -195,7 +213,9 @@ def test_what_is_gathered_of_one_instance_is_still_a_dict():
 
 def test_an_upstream_without_parameters_is_taken_by_each_instance():
     links = linked(define("a.py", "build"), define("a.py", "app", takes("build"), instances=over(n=[1, 2])))
-    assert [links[f"a.py::job_app[{n}]"].takes for n in (1, 2)] == [(Take("build", ("a.py::job_build",)),)] * 2
+    assert [links[f"a.py::job_app[{n}]"].takes for n in (1, 2)] == [
+        (Take("build", ("a.py::job_build",)),)
+    ] * 2
 
 
 def test_joins_and_gathers_work_together_three_levels_deep():
@@ -222,10 +242,16 @@ def test_two_lists_that_are_gathered_make_one_id():
 
 
 def test_names_that_were_parametrised_together_keep_their_id():
-    pair = tuple(Instance(f"a.py::job_b[{x}{y}]", {"x": x, "y": y}, ((("x", "y"), f"{x}{y}"),)) for x in "ab" for y in "12")
+    pair = tuple(
+        Instance(f"a.py::job_b[{x}{y}]", {"x": x, "y": y}, ((("x", "y"), f"{x}{y}"),))
+        for x in "ab"
+        for y in "12"
+    )
     up = Definition("a.py::job_b", "b", "a.py", "a.py:1 job_b", pair)
     links = linked(up, define("a.py", "app", takes("b"), instances=over(x=["a", "b"])))
-    assert links["a.py::job_app[a]"].takes == (Take("b", ("a.py::job_b[a1]", "a.py::job_b[a2]"), ("a1", "a2")),)
+    assert links["a.py::job_app[a]"].takes == (
+        Take("b", ("a.py::job_b[a1]", "a.py::job_b[a2]"), ("a1", "a2")),
+    )
 
 
 def test_one_and_true_and_one_point_zero_are_different_parameters():
@@ -238,7 +264,10 @@ def test_an_instance_can_be_asked_for_by_its_id():
     up = define("a.py", "build", instances=over(region=["eu", "us"]))
     links = linked(up, define("a.py", "app", takes("build", "build[us]"), needs("build[eu]")))
     assert links["a.py::job_app"].takes == (Take("build", ("a.py::job_build[us]",)),)
-    assert [edge.upstream for edge in links["a.py::job_app"].edges] == ["a.py::job_build[us]", "a.py::job_build[eu]"]
+    assert [edge.upstream for edge in links["a.py::job_app"].edges] == [
+        "a.py::job_build[us]",
+        "a.py::job_build[eu]",
+    ]
 
 
 def test_needs_makes_edges_and_takes_nothing():
@@ -282,7 +311,9 @@ def test_linking_does_not_depend_on_the_order_of_definitions(names, values):
     links = linked(*(made[name] for name in names))
     assert links["a.py::job_b[2]"].takes == (Take("a", ("a.py::job_a[2]",)),)
     assert links["x/a.py::job_c"].takes == (Take("b", ("a.py::job_b[1]", "a.py::job_b[2]"), ("1", "2")),)
-    assert [edge.upstream for edge in links["x/a.py::job_c"].edges[2:]] == [f"a.py::job_a[{n}]" for n in values]
+    assert [edge.upstream for edge in links["x/a.py::job_c"].edges[2:]] == [
+        f"a.py::job_a[{n}]" for n in values
+    ]
     assert links["x/a.py::job_d"].takes[1] == Take("a[3]", ("a.py::job_a[3]",))
 
 

@@ -150,7 +150,12 @@ def test_a_value_that_another_parameter_takes_early_is_not_this_one():
 
 
 def test_a_job_without_a_check_runs_if_it_is_named_always_or_forced():
-    jobs = [Job.of("a"), Job.of("d", always=True), Job.of("f"), Job.of("z", takes=["a", "d", "f"], check=True)]
+    jobs = [
+        Job.of("a"),
+        Job.of("d", always=True),
+        Job.of("f"),
+        Job.of("z", takes=["a", "d", "f"], check=True),
+    ]
     plan = plan_of(*jobs, named=["a"], force=["f"])
     assert reasons(plan) == {
         "a": "no check; selected by name",
@@ -168,7 +173,12 @@ def test_a_skipped_consumer_does_not_count():
 
 
 def test_skipping_says_why_and_where_it_comes_from():
-    jobs = [Job.of("a", skip="only on Mondays"), Job.of("b", takes=["a"]), Job.of("c", needs=["b"]), Job.of("d", after=["a"])]
+    jobs = [
+        Job.of("a", skip="only on Mondays"),
+        Job.of("b", takes=["a"]),
+        Job.of("c", needs=["b"]),
+        Job.of("d", after=["a"]),
+    ]
     plan = plan_of(*jobs, exclude={"a": "excluded"})
     assert {id: decision.skip for id, decision in plan.decisions.items()} == {
         "a": "only on Mondays",
@@ -186,7 +196,11 @@ def test_an_excluded_job_says_so():
 def test_a_drift_asks_checks_and_nothing_else_and_knows_only_order():
     jobs = [Job.of("a"), Job.of("b", takes=["a"], check=True), Job.of("c", needs=["b"], check=True)]
     plan = plan_of(*jobs, command=Command.DRIFT)
-    assert {id: decision.skip for id, decision in plan.decisions.items()} == {"a": "no check", "b": "", "c": ""}
+    assert {id: decision.skip for id, decision in plan.decisions.items()} == {
+        "a": "no check",
+        "b": "",
+        "c": "",
+    }
     assert {e.kind for id in "abc" for e in plan.graph.upstream(id)} == {EdgeKind.AFTER}
     assert plan.order == ("a", "b", "c")
     assert plan.command is Command.DRIFT
@@ -202,7 +216,13 @@ def test_an_id_that_is_not_there_is_refused(name):
 
 
 def test_one_worker_takes_priority_then_the_longer_way_then_definition():
-    jobs = [Job.of("short"), Job.of("long"), Job.of("end", needs=["long"]), Job.of("also"), Job.of("urgent", priority=1)]
+    jobs = [
+        Job.of("short"),
+        Job.of("long"),
+        Job.of("end", needs=["long"]),
+        Job.of("also"),
+        Job.of("urgent", priority=1),
+    ]
     assert plan_of(*jobs).order == ("urgent", "long", "short", "end", "also")
 
 

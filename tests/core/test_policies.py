@@ -256,7 +256,9 @@ def test_no_delay_is_negative_or_longer_than_the_longest(attempt, delay, backoff
     [(("ConnectionError",), True), (("OSError", "ValueError"), True), (("ValueError",), False)],
 )
 def test_only_the_named_exceptions_are_tried_again(types, again):
-    failure = Failure("reset", "ConnectionResetError", "", ("ConnectionResetError", "ConnectionError", "OSError"))
+    failure = Failure(
+        "reset", "ConnectionResetError", "", ("ConnectionResetError", "ConnectionError", "OSError")
+    )
     assert (retry_delay(Retry(retries=1, on=types), 1, failure, 0.5) is not None) is again
 
 

@@ -249,7 +249,9 @@ class Model:
 
 AMOUNTS = st.fixed_dictionaries({}, optional={"db": st.integers(1, 2), "gpu": st.just(1)})
 JOBS = st.tuples(st.integers(0, 2), st.sampled_from(["", "", "", "alone"]), AMOUNTS)
-MOVES = st.lists(st.tuples(st.sampled_from(["join", "join", "start", "start", "leave", "give up"]), st.integers(0, 9)))
+MOVES = st.lists(
+    st.tuples(st.sampled_from(["join", "join", "start", "start", "leave", "give up"]), st.integers(0, 9))
+)
 
 
 @given(st.integers(1, 3), st.lists(JOBS, min_size=1, max_size=10), MOVES)
@@ -289,5 +291,7 @@ def check_start(made, model, capacity):
     assert all(model.used(name) <= limit for name, limit in LIMITS.items())
     if any(other.exclusive for other in model.inside.values()):
         assert len(model.inside) == 1
-    rivals = [other for other in model.waiting.values() if other.priority > one.priority and not other.resources]
+    rivals = [
+        other for other in model.waiting.values() if other.priority > one.priority and not other.resources
+    ]
     assert not rivals, "one with a higher priority that lacks nothing was passed"

@@ -142,7 +142,11 @@ def test_a_demanded_value_that_fails_blocks_the_consumer_and_those_who_have_not_
 
 
 def test_a_job_whose_check_is_under_way_when_its_upstream_fails_after_all_is_blocked():
-    jobs = [Job.of("a", check=True), Job.of("b", takes=["a"], check=True), Job.of("c", needs=["a"], check=True)]
+    jobs = [
+        Job.of("a", check=True),
+        Job.of("b", takes=["a"], check=True),
+        Job.of("c", needs=["a"], check=True),
+    ]
     acts = {"b check": NO, "a run": RAISED, "a recheck": NO, "c check": Act(seconds=100)}
     drive = Drive(jobs, said(acts), capacity=3).to_the_end()
     assert drive.outcomes()["c"] is Outcome.BLOCKED
@@ -151,7 +155,11 @@ def test_a_job_whose_check_is_under_way_when_its_upstream_fails_after_all_is_blo
 @pytest.mark.parametrize("delay", [0, 100])
 def test_no_further_attempt_begins_when_the_upstream_has_failed_after_all(delay):
     retry = Retry(retries=1, delay=delay)
-    jobs = [Job.of("a", check=True), Job.of("b", takes=["a"], check=True), Job.of("c", needs=["a"], retry=retry)]
+    jobs = [
+        Job.of("a", check=True),
+        Job.of("b", takes=["a"], check=True),
+        Job.of("c", needs=["a"], retry=retry),
+    ]
     acts = {"b check": NO, "a run": RAISED, "a recheck": NO, "c run 1": Act(RAISED, 1 if delay else 100)}
     drive = Drive(jobs, said(acts), capacity=3).to_the_end()
     assert drive.started().count("c") == 1
@@ -159,7 +167,11 @@ def test_no_further_attempt_begins_when_the_upstream_has_failed_after_all(delay)
 
 
 def test_a_run_under_way_when_its_upstream_fails_after_all_comes_to_its_own_end():
-    jobs = [Job.of("a", check=True), Job.of("b", takes=["a"], check=True), Job.of("c", needs=["a"], check=True)]
+    jobs = [
+        Job.of("a", check=True),
+        Job.of("b", takes=["a"], check=True),
+        Job.of("c", needs=["a"], check=True),
+    ]
     acts = {"b check": NO, "a run": RAISED, "a recheck": NO, "c check": NO, "c run": Act(seconds=100)}
     drive = Drive(jobs, said(acts), capacity=3).to_the_end()
     assert drive.outcomes()["c"] is Outcome.CHANGED
@@ -223,6 +235,13 @@ def test_a_failure_that_escalates_stops_the_run_before_anything_else_starts():
     assert RunStopped("job a failed and escalates") in drive.events
     assert drive.outcomes() == {"a": Outcome.FAILED, "b": Outcome.CANCELLED, "c": Outcome.CANCELLED}
     assert JobEnded("c", Outcome.CANCELLED, "job a failed and escalates") in drive.events
+
+
+def test_a_failure_that_escalates_with_nothing_left_to_stop_stops_nothing():
+    drive = Drive([Job.of("a", on_failure=OnFailure.ESCALATE, has_cleanup=True)], said({"a run": RAISED}))
+    drive.to_the_end()
+    assert not any(isinstance(event, RunStopped) for event in drive.events)
+    assert drive.scheduler.command(drive.now) is None
 
 
 def test_after_a_stop_what_runs_is_rechecked_and_nothing_else_starts():
@@ -354,21 +373,34 @@ def test_only_a_run_phase_that_was_entered_owes_a_cleanup_and_once():
 
 
 def test_what_is_held_open_is_closed_after_its_last_consumer():
-    jobs = [Job.of("a", is_generator=True), Job.of("b", takes=["a"]), Job.of("c", takes=["a"]), Job.of("d", needs=["c"])]
+    jobs = [
+        Job.of("a", is_generator=True),
+        Job.of("b", takes=["a"]),
+        Job.of("c", takes=["a"]),
+        Job.of("d", needs=["c"]),
+    ]
     drive = Drive(jobs).to_the_end()
     assert drive.started() == ["a", "c", "b", "a", "d"]
     assert drive.started(Phase.CLOSE) == ["a"]
 
 
 def test_what_holds_something_open_uses_what_it_took_until_it_is_closed():
-    jobs = [Job.of("a", is_generator=True), Job.of("b", takes=["a"], is_generator=True), Job.of("c", takes=["b"])]
+    jobs = [
+        Job.of("a", is_generator=True),
+        Job.of("b", takes=["a"], is_generator=True),
+        Job.of("c", takes=["b"]),
+    ]
     drive = Drive(jobs).to_the_end()
     assert drive.started() == ["a", "b", "c", "b", "a"]
     assert drive.started(Phase.CLOSE) == ["b", "a"]
 
 
 def test_what_one_consumer_leaves_is_closed_last_opened_first():
-    jobs = [Job.of("b", is_generator=True), Job.of("a", is_generator=True, priority=1), Job.of("c", takes=["a", "b"])]
+    jobs = [
+        Job.of("b", is_generator=True),
+        Job.of("a", is_generator=True, priority=1),
+        Job.of("c", takes=["a", "b"]),
+    ]
     assert Drive(jobs).to_the_end().started(Phase.CLOSE) == ["b", "a"]
 
 
@@ -392,7 +424,11 @@ def test_a_close_takes_a_place_like_any_other():
 
 
 def test_nothing_is_closed_while_a_job_is_alone():
-    jobs = [Job.of("a", is_generator=True), Job.of("b", takes=["a"]), Job.of("alone", exclusive="capsys", priority=-1)]
+    jobs = [
+        Job.of("a", is_generator=True),
+        Job.of("b", takes=["a"]),
+        Job.of("alone", exclusive="capsys", priority=-1),
+    ]
     drive = Drive(jobs, capacity=3).to_the_end()
     assert drive.executor.most_at_once() == 1
 
@@ -423,7 +459,8 @@ ILLEGAL = {
 
 
 @pytest.mark.parametrize(
-    ("state", "event"), [pytest.param(s, e, id=f"{s.value}-{e}") for s, events in ILLEGAL.items() for e in events]
+    ("state", "event"),
+    [pytest.param(s, e, id=f"{s.value}-{e}") for s, events in ILLEGAL.items() for e in events],
 )
 def test_what_a_state_does_not_allow_raises(state, event):
     retry = Retry(retries=1, delay=9.0)
@@ -449,9 +486,13 @@ def test_only_the_first_backoff_that_is_over_can_end():
         drive.apply(BACKOFF_ENDED)
 
 
-@pytest.mark.parametrize("event", [started(job="x"), ended(job="x"), JobEnded("x", Outcome.CHANGED), BackoffEnded("x")])
+@pytest.mark.parametrize(
+    "event", [started(job="x"), ended(job="x"), JobEnded("x", Outcome.CHANGED), BackoffEnded("x")]
+)
 def test_a_job_of_another_plan_is_refused(event):
-    with pytest.raises(IllegalTransition, match=f"job 'x' is not in the plan and cannot take {type(event).__name__}"):
+    with pytest.raises(
+        IllegalTransition, match=f"job 'x' is not in the plan and cannot take {type(event).__name__}"
+    ):
         Drive([Job.of("a")]).apply(event)
 
 

@@ -261,11 +261,10 @@ def _cut(label: str) -> str:
     if _width(label) <= LONGEST_LABEL:
         return label
     room = LONGEST_LABEL - 1.0
-    for at, character in enumerate(label):
-        room -= _width_of(character)
-        if room < 0:
-            return label[:at] + "…"
-    return label
+    kept = 0
+    while (room := room - _width_of(label[kept])) >= 0:
+        kept += 1
+    return label[:kept] + "…"
 
 
 def _width(label: str) -> float:

@@ -69,9 +69,7 @@ class _Tree:
         for root in roots:
             self._draw(root)
             while self._later:
-                deep = self._later.popleft()
-                if deep not in self._opened:
-                    self._draw(deep)
+                self._draw(self._later.popleft())
 
     def _draw(self, root: int) -> None:
         self.lines.append(self._text(root, ""))

@@ -1,0 +1,383 @@
+"""Hand mutants: small lies about jobtest.core that the tests must not believe.
+
+Run `python tests/mutants.py` (or with words to run only the mutants whose line has them). Each mutant is
+put into a copy of the tree, and tests/core and tests/engine are run there until one fails. Exit 1 if a
+mutant survives, 2 if one is stale: its old text is not in its file exactly once.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PARALLEL = 2
+LONGEST = 300.0
+"""Seconds after which a mutant that makes the tests hang counts as killed."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One lie: where, what is said there, what is said instead, and what that breaks."""
+
+    file: str
+    old: str
+    new: str
+    breaks: str
+
+
+MUTANTS = [
+    Mutant(
+        "graph",
+        "for edge in missing if edge.kind is not EdgeKind.AFTER",
+        "for edge in missing",
+        "an order-only edge may lead nowhere",
+    ),
+    Mutant("graph", "if e.kind is not EdgeKind.AFTER)", ")", "`after` pulls jobs into the closure"),
+    Mutant("graph", "if kind is not EdgeKind.AFTER)", ")", "`after` makes descendants"),
+    Mutant(
+        "graph",
+        "return steps[list(path).index(id) :]",
+        "return steps",
+        "a reported cycle has a tail that is none",
+    ),
+    Mutant(
+        "graph",
+        "while id not in walked:",
+        "while id not in path:",
+        "a cycle is reported once for each way into it",
+    ),
+    Mutant("graph", "> LONGEST_CYCLE_SHOWN", ">= LONGEST_CYCLE_SHOWN", "a cycle of sixteen is cut"),
+    Mutant("errors", "listed[:12]", "listed[:13]", "a list of names grows by one"),
+    Mutant("errors", "cutoff=0.6", "cutoff=0.0", "anything is near"),
+    Mutant(
+        "events", "or this != default", "or this == default", "what is said is left out, what is not is said"
+    ),
+    Mutant("events", "return tuple(value)", "return value", "a tuple comes back as a list"),
+    Mutant("names", "return type(value), value", "return type(0), value", "1 joins with True"),
+    Mutant("names", "if not known.issuperset(names))", "if names)", "gathered keys repeat what is shared"),
+    Mutant("names", "if one.path == path)", "if one)", "the same file is no nearer than others"),
+    Mutant("names", "and len(matched) == 1", "", "two instances of one set of parameters pass for one"),
+    Mutant("names", "- {definition.name}", "", "a job is told to mean itself"),
+    Mutant("policies", "if attempt > retry.retries:", "if attempt >= retry.retries:", "one retry is lost"),
+    Mutant("policies", "** (attempt - 1)", "** attempt", "the first delay is already a longer one"),
+    Mutant(
+        "policies",
+        "(2 * chance - 1)), longest)",
+        "(2 * chance - 1)), 1e99)",
+        "jitter passes the longest delay",
+    ),
+    Mutant("policies", "if job.has_run and progress.must_run:", "if progress.must_run:", "a gate is run"),
+    Mutant(
+        "policies",
+        "progress.wanted and not progress.has_value:",
+        "progress.wanted:",
+        "a known value is held back",
+    ),
+    Mutant(
+        "policies",
+        "raised or ended.failure",
+        "ended.failure",
+        "retry_on looks at the recheck, not at the run",
+    ),
+    Mutant(
+        "policies",
+        "if ended.verdict not in _DECIDED_BY",
+        "if False and ended.verdict not in _DECIDED_BY",
+        "nonsense from an executor passes",
+    ),
+    Mutant(
+        "policies",
+        "if job.has_check:\n        return Go(Phase.RECHECK",
+        "if job.has_check and ended.verdict is Verdict.OK:\n        return Go(Phase.RECHECK",
+        "the recheck does not decide after a run that raised",
+    ),
+    Mutant("planner", "max((ranks[other]", "min((ranks[other]", "the rank is the shortest way"),
+    Mutant("planner", "waves[id] = 1 + max(", "waves[id] = 1 + min(", "a wave holds a job and its upstream"),
+    Mutant(
+        "planner",
+        "return -self.graph[id].priority, -self.decisions",
+        "return -self.graph[id].priority, self.decisions",
+        "the shorter way goes first",
+    ),
+    Mutant(
+        "planner",
+        "if kind is not EdgeKind.AFTER and id not in skips:",
+        "if id not in skips:",
+        "who only comes after a skipped job is skipped",
+    ),
+    Mutant(
+        "planner",
+        "if id in skipped:\n            continue",
+        "if id in skipped:\n            pass",
+        "a skipped consumer makes its upstream run",
+    ),
+    Mutant(
+        "planner",
+        "return bool(needs[consumer.id])",
+        "return True",
+        "what nobody wants is made for an idle consumer",
+    ),
+    Mutant(
+        "planner",
+        'left_out = {id: "not selected" for id in graph.jobs if id not in kept}',
+        "left_out = {}",
+        "jobs are left out without a reason",
+    ),
+    Mutant(
+        "queue",
+        "self._starts // AGEING - job.priority",
+        "-job.priority",
+        "a newcomer with a higher priority always passes",
+    ),
+    Mutant(
+        "queue",
+        "if place.job.exclusive and self._inside:",
+        "if False:",
+        "who must be alone starts beside others",
+    ),
+    Mutant(
+        "queue",
+        "self._alone = bool(place.job.exclusive)",
+        "self._alone = False",
+        "others start beside who must be alone",
+    ),
+    Mutant(
+        "queue",
+        "len(self._inside) < self._capacity",
+        "len(self._inside) <= self._capacity",
+        "one more at once than places",
+    ),
+    Mutant(
+        "queue",
+        "self._in_use[name] + amount > self._limits[name] or (",
+        "self._in_use[name] + amount > self._limits[name] + 1 or (",
+        "one more of a resource than there is",
+    ),
+    Mutant("queue", " or (parked and parked[0] < place.key)", "", "small requests pass a large one for ever"),
+    Mutant(
+        "queue",
+        "place.waiting = False\n            self._call_back(place.job.resources)",
+        "place.waiting = False",
+        "who waits behind one that gave up waits for ever",
+    ),
+    Mutant("queue", "or (lacking and self._overdue(place))", "", "who needs two resources starves"),
+    Mutant(
+        "queue", "self._in_use[name] -= amount", "self._in_use[name] -= 0", "a resource is never given back"
+    ),
+    Mutant(
+        "scheduler",
+        "if self._backoff and self._backoff[0][0] <= now:",
+        "if self._backoff:",
+        "a retry does not wait for its delay",
+    ),
+    Mutant(
+        "scheduler",
+        "if self._escalated:\n            return self._escalated\n",
+        "",
+        "a failure that escalates does not stop the run",
+    ),
+    Mutant("scheduler", "not self._unended", "True", "cleanups begin while jobs run"),
+    Mutant(
+        "scheduler",
+        "if self._tail and self._queue.free else None",
+        "if self._tail else None",
+        "a close runs though no place is free",
+    ),
+    Mutant(
+        "scheduler",
+        "if live.state is not State.DECIDING or self._decided.get(job) != event:",
+        "if live.state is not State.DECIDING:",
+        "a decision that was not made is carried out",
+    ),
+    Mutant(
+        "scheduler",
+        "if event.phase is Phase.CHECK or self._may_cancel(decided) else None",
+        "if self._may_cancel(decided) else None",
+        "a check under way outlives the failure of its upstream",
+    ),
+    Mutant(
+        "scheduler",
+        "if event.phase is Phase.CHECK or self._may_cancel(decided) else None",
+        "if event.phase is Phase.CHECK else None",
+        "a further attempt begins though the upstream failed",
+    ),
+    Mutant(
+        "scheduler",
+        "if event.verdict in NOT_ENTERED:\n            return",
+        "if False:\n            return",
+        "a cleanup is owed by what was never entered",
+    ),
+    Mutant(
+        "scheduler",
+        "if live.job.has_cleanup and not live.entered:",
+        "if live.job.has_cleanup:",
+        "each attempt owes a cleanup",
+    ),
+    Mutant(
+        "scheduler",
+        "self._retries_left -= 1",
+        "self._retries_left -= 0",
+        "the retries of the run are not counted",
+    ),
+    Mutant(
+        "scheduler",
+        "if self.stopped:\n                return JobEnded(id, Outcome.CANCELLED, self.stopped)\n",
+        "",
+        "a run phase begins after the stop",
+    ),
+    Mutant(
+        "scheduler",
+        "if self.stopped or self._retries_left == 0:",
+        "if self._retries_left == 0:",
+        "a stopped run tries again",
+    ),
+    Mutant(
+        "scheduler",
+        "if not live.holds:\n            self._tell_upstream(live)",
+        "self._tell_upstream(live)",
+        "what is in use is closed",
+    ),
+    Mutant(
+        "scheduler",
+        "progress.run_failure, progress.has_value = progress.attempt + 1, None, False",
+        "progress.run_failure, progress.has_value = progress.attempt + 1, None, progress.has_value",
+        "an attempt has the value of the one before",
+    ),
+    Mutant(
+        "scheduler",
+        "return kind is EdgeKind.VALUE and not live.progress.has_value",
+        "return not live.progress.has_value",
+        "`continue` blocks who takes no value",
+    ),
+    Mutant(
+        "scheduler", "return kind is not EdgeKind.AFTER", "return True", "`after` is blocked by a failure"
+    ),
+    Mutant(
+        "scheduler",
+        "causes = event.causes or (event.job,)",
+        "causes = (event.job,)",
+        "the nearest job is named instead of the root cause",
+    ),
+    Mutant(
+        "scheduler",
+        "if not upstream.takers and upstream.state is State.IDLE:",
+        "if False:",
+        "what nobody wants any more never ends",
+    ),
+    Mutant(
+        "scheduler",
+        "if maker.state is State.IDLE:",
+        "if maker.state is not State.ENDED:",
+        "a value in the making is asked for again",
+    ),
+    Mutant(
+        "scheduler",
+        "live.holds = live.job.is_generator and event.verdict is Verdict.OK",
+        "live.holds = live.job.is_generator",
+        "what was never opened is closed",
+    ),
+    Mutant(
+        "tail",
+        "(-turn, job))\n\n    def owe",
+        "(turn, job))\n\n    def owe",
+        "what was opened first is closed first",
+    ),
+    Mutant(
+        "tail",
+        "heapq.heappush(self._owed, (-turn, job))",
+        "heapq.heappush(self._owed, (turn, job))",
+        "who began first is cleaned up after first",
+    ),
+    Mutant("tail", "if self._under_way:\n            return None\n", "", "two cleanups run side by side"),
+    Mutant(
+        "summary",
+        "record.attempts[-1].number == event.attempt",
+        "False",
+        "an attempt that begins anew counts twice",
+    ),
+    Mutant(
+        "summary", "if held_by:", "if not held_by:", "waiting for a worker and for a resource are confused"
+    ),
+    Mutant(
+        "model",
+        'if self.type in ("", "AssertionError")',
+        'if self.type == ""',
+        "an assert is told with its type",
+    ),
+]
+
+FIRST = {
+    "graph": ["core/test_graph.py"],
+    "errors": ["core/test_errors.py"],
+    "events": ["core/test_events.py"],
+    "model": ["core/test_model.py"],
+    "names": ["core/test_names.py"],
+    "planner": ["core/test_planner.py"],
+    "policies": ["core/test_policies.py"],
+    "queue": ["core/test_queue.py"],
+    "summary": ["core/test_summary.py"],
+}
+SCHEDULER_FIRST = ["core/test_scheduler.py", "core/test_downstream_table.py"]
+
+
+def stale(mutant: Mutant) -> bool:
+    return (ROOT / "jobtest" / "core" / f"{mutant.file}.py").read_text().count(mutant.old) != 1
+
+
+def survives(mutant: Mutant) -> bool:
+    """Run the tests on a copy with the mutant in it."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
+        copy = Path(folder)
+        leave_out = shutil.ignore_patterns("__pycache__", ".hypothesis")
+        shutil.copytree(ROOT / "jobtest", copy / "jobtest", ignore=leave_out)
+        shutil.copytree(ROOT / "tests", copy / "tests", ignore=leave_out)
+        shutil.copy(ROOT / "pyproject.toml", copy)
+        target = copy / "jobtest" / "core" / f"{mutant.file}.py"
+        target.write_text(target.read_text().replace(mutant.old, mutant.new))
+        first = [f"tests/{name}" for name in FIRST.get(mutant.file, SCHEDULER_FIRST)]
+        return passes(copy, first) and passes(copy, ["tests/core", "tests/engine"])
+
+
+def passes(copy: Path, tests: list[str]) -> bool:
+    plain = ["-x", "-q", "-p", "no:cacheprovider", "--no-header", "--override-ini=addopts="]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(copy),
+        "HYPOTHESIS_PROFILE": "quick",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    command = [sys.executable, "-m", "pytest", *plain, *tests]
+    try:
+        done = subprocess.run(
+            command, cwd=copy, env=environment, capture_output=True, text=True, timeout=LONGEST, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    if done.returncode not in (0, 1, 2):
+        raise RuntimeError(f"pytest ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done.returncode == 0
+
+
+def main(words: list[str]) -> int:
+    chosen = [one for one in MUTANTS if all(word in f"{one.file} {one.breaks}" for word in words)]
+    old = [one for one in chosen if stale(one)]
+    for one in old:
+        print(f"stale     {one.file:<10} {one.breaks}: {one.old!r} is not there exactly once")
+    if old:
+        return 2
+    survivors = 0
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        for one, alive in zip(chosen, pool.map(survives, chosen), strict=True):
+            print(f"{'SURVIVED' if alive else 'killed':<9} {one.file:<10} {one.breaks}", flush=True)
+            survivors += alive
+    print(f"{len(chosen)} mutants, {len(chosen) - survivors} killed, {survivors} survived")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
