@@ -322,7 +322,7 @@ FIRST = {
     "queue": ["core/test_queue.py"],
     "summary": ["core/test_summary.py"],
 }
-SCHEDULER_FIRST = ["core/test_scheduler.py", "core/test_downstream_table.py"]
+SCHEDULER_FIRST = ["core/test_scheduler.py", "core/test_transitions.py", "core/test_downstream_table.py"]
 
 
 def stale(mutant: Mutant) -> bool:

@@ -1,15 +1,16 @@
 """The flat in which the movie night takes place."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 
+@dataclass(frozen=True)
 class Flat:
     """A flat in which every thing is a small text file: look at it, or break it, with any editor."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    folder: Path
 
     def look(self, thing: str) -> str:
         """The state of `thing`, or "missing"."""

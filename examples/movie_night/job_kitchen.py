@@ -26,7 +26,7 @@ def check_popcorn(flat):
     assert popped(flat) >= KERNELS_IN_A_FULL_BOWL
 
 
-@pytest.mark.job(retries=4, retry_delay=0.05)
+@pytest.mark.job(retries=4, retry_delay=0.2)
 def job_popcorn(flat):
     """Pop one pot of kernels; it takes several pots to fill the bowl."""
     flat.put("stove", "hot")

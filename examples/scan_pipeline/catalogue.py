@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 SCHEMA = """
@@ -16,11 +17,11 @@ SCHEMA = """
 """
 
 
+@dataclass(frozen=True)
 class Catalogue:
     """Opens its file for each question and each upload, so that it can be used from any thread."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    path: Path
 
     @contextmanager
     def reader(self) -> Iterator[sqlite3.Connection]:
@@ -48,7 +49,6 @@ class Catalogue:
 
     def upload(self, fingerprints: Mapping[str, str], edges: Mapping[str, list[tuple[str, str]]]) -> None:
         """Replace what is known of these packages: all of them, or after an error none."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(self.path)) as connection:
             connection.executescript(SCHEMA)
             with connection:  # one transaction

@@ -1,6 +1,7 @@
 """What the jobs of the pipeline share: where things are, and what the catalogue should know."""
 
 import sysconfig
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -34,11 +35,11 @@ def catalogue(params):
     return Catalogue(Path(params.catalogue))
 
 
+@dataclass(frozen=True)
 class Backups:
     """A folder of dated copies, named like `catalogue-2026-01-31.sqlite`."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    folder: Path
 
     def named(self, day: date) -> Path:
         """The file of this day's backup."""

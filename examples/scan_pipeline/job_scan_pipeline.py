@@ -1,7 +1,6 @@
 """From source code to a catalogue of who imports whom.
 
-    scanner -> scan[each package] -> edges -> upload -> backup -> clean
-                                                               -> prune
+    scanner -> scan[each package] -> edges -> upload -> backup -> clean -> prune
 
 The desired state of this pipeline is a catalogue that knows the code as it is now. What lies in the
 workspace is only on the way there. So the checks of the first three steps ask: does the catalogue know it
@@ -114,7 +113,7 @@ def check_prune(backups, params, today):
     assert backups.before(today - timedelta(days=params.keep_days)) == []
 
 
-@pytest.mark.job(needs=["backup"])
+@pytest.mark.job(needs=["clean"])
 def job_prune(backups, params, today):
     """Delete the backups that are older than `keep_days`, but never the newest."""
     for file in backups.before(today - timedelta(days=params.keep_days)):

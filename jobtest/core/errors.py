@@ -81,9 +81,9 @@ class IllegalTransition(JobtestError):
 def nearest(name: str, known: Collection[str]) -> str | None:
     """Return the known name that is spelled most like `name`, or None if none is close."""
     letters = sorted(name)
-    for one in known:
-        if sorted(one) == letters:
-            return one
+    same = [one for one in known if sorted(one) == letters]
+    if same:
+        return min(same)
     found = get_close_matches(name, known, n=1, cutoff=0.6 if len(name) > 3 else 0.5)
     return found[0] if found else None
 

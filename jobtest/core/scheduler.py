@@ -19,8 +19,12 @@ States of a job, and what moves it:
 An upstream job satisfies when it has ended well, or is idle: then its check held, or it need not run unless
 wanted. `RunStopped` moves whatever is not active to deciding. Any other event raises `IllegalTransition`.
 
-After a job has ended, what it holds open is closed when its last consumer has ended; after all jobs have
-ended, the cleanups that are owed run, last entered first.
+After a job has ended, what it holds open is closed when its last consumer has ended and holds nothing open
+itself; a close takes a place like an attempt. After all jobs have ended, the cleanups that are owed run. Both
+go last entered first, one at a time.
+
+A failed upstream job ends those that need it, unless their run phase is under way: that comes to its own end,
+but no further attempt begins.
 """
 
 from __future__ import annotations

@@ -6,13 +6,15 @@ Set-up and teardown happen on the main thread; only the bodies themselves are ca
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 
 from jobtest.core.errors import JobtestError
-from jobtest.core.model import Failure, Phase, Verdict
+from jobtest.core.model import Failure, Job, Outcome, Phase, Verdict
 from jobtest.core.scheduler import NOT_ENTERED
 from jobtest.core.summary import JobRecord
 from jobtest.engine.calls import Call, FunctionCall, Result, Ticket, failure_of, judge
@@ -76,7 +78,8 @@ class JobBodies:
         self.engine: Engine
         self._project, self._registry, self._state = project, registry, state
         self._room, self._replay, self._threads = room, replay, threads
-        self._surroundings = Surroundings(registry.manager.session.config.rootpath)
+        self._session: pytest.Session = registry.manager.session
+        self._surroundings = Surroundings(self._session.config.rootpath)
         self._requests: dict[str, tuple[pytest.FixtureRequest, fixtures.AttemptFixtures]] = {}
         self._errors: dict[str, dict[Phase, BaseException]] = {}
         self._torn: dict[str, list[BaseException]] = {}
@@ -93,6 +96,8 @@ class JobBodies:
         phase = Phase.CHECK if ticket.phase is Phase.RECHECK else ticket.phase
         functions = item.source.functions(phase)
         names = item.source.names[phase]
+        if item.source.own:
+            values = {**values, **dict.fromkeys(item.source.own, self.engine.values.get(ticket.job.id))}
         try:
             if item not in self._state.stack:
                 self._begin(item, ticket)
@@ -116,23 +121,29 @@ class JobBodies:
             self._held.closer(job)()
         except Exception as error:  # noqa: BLE001 - the user's code after its yield
             self._torn.setdefault(job, []).append(error)
-        self._leave(item)
+        self._leave(item, passed=False)
         self._errors.pop(job, None)
 
     def job_over(self, job: str) -> None:
-        """Tear down and report a job that has ended; its last report waits for what it still owes."""
+        """Tear down and report a job that has ended; its last report waits for what it still owes.
+
+        What it holds open may use its fixtures until it is closed. Only those that belong to the whole process go
+        at once, as other jobs run from here on.
+        """
         item, record = self._project.items[job], self.engine.summary.jobs[job]
-        self._leave(item)
-        self._tails[job] = _owed(self.engine, record)
+        owed = _owed(self.engine.plan.graph[job], record)
+        if Phase.CLOSE not in owed or item.exclusive:
+            self._leave(item, passed=record.outcome is not Outcome.FAILED)
+        self._tails[job] = len(owed)
         if not self._tails[job]:
             self._let_go(item)
         self._replay.ended(item, record, self._errors.pop(job, {}), whole=not self._tails[job])
-        self._room.tell_warnings()
+        self._reported()
 
     def tail_over(self, job: str, result: Result) -> None:
         """Take in how closing or cleaning up went; after the last of it, report."""
         item, record = self._project.items[job], self.engine.summary.jobs[job]
-        self._leave(item)
+        self._leave(item, passed=result.verdict is Verdict.OK)
         if result.verdict is not Verdict.OK:
             error = result.error or RuntimeError(str(result.failure))
             self._torn.setdefault(job, []).append(error)
@@ -142,12 +153,21 @@ class JobBodies:
         if not self._tails[job]:
             self._let_go(item)
             self._replay.torn_down(item, record)
+        self._reported()
+
+    def _reported(self) -> None:
+        """Tell warnings, and stop if whoever heard the report has had enough: -x, --maxfail, another plugin."""
         self._room.tell_warnings()
+        enough = self._session.shouldfail or self._session.shouldstop
+        if enough:
+            self.engine.stop(str(enough))
 
     # --- fixtures ---
 
     def _begin(self, item: JobItem, ticket: Ticket) -> None:
         self._state.enter(item)
+        if item.exclusive:
+            fixtures.filter_warnings(item, self._state)
         if item.fixturenames:
             last = item.stash.get(attempt_key, None)
             error = last_error(self.engine.summary.jobs[ticket.job.id]) if ticket.attempt > 1 or last else ""
@@ -156,7 +176,8 @@ class JobBodies:
             item.stash[attempt_key] = attempt
             takes = {take.parameter: take.upstream for take in ticket.job.takes}
             own = fixtures.AttemptFixtures(item, self._registry, takes, self._refuse)
-            self._requests[ticket.job.id] = fixtures.begin(item, own, self.engine.on_main), own
+            late = partial(self._late, item)
+            self._requests[ticket.job.id] = fixtures.begin(item, own, late), own
 
     def _set_up(
         self, item: JobItem, ticket: Ticket, names: list[str], values: Mapping[str, object]
@@ -169,12 +190,27 @@ class JobBodies:
             own.offer(name, value)
         arguments: dict[str, object] = {}
         item.funcargs = arguments
-        with self._room.main(item) as output:
+        with self._setting_up(item):
             for name in names:
                 arguments[name] = values[name] if name in values else request.getfixturevalue(name)
-        self._replay.set_up_output(item, output)
-        self._surroundings.settle()
         return arguments
+
+    @contextmanager
+    def _setting_up(self, item: JobItem) -> Iterator[None]:
+        try:
+            with self._surroundings.changed_on_purpose(), self._room.main(item) as output:
+                yield
+        finally:
+            self._replay.set_up_output(item, output)
+
+    def _late(self, item: JobItem, ask: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever a fixture has
+        """Set up on the main thread what a body on another one asks for."""
+
+        def set_up() -> Any:  # noqa: ANN401 - as above
+            with self._setting_up(item):
+                return ask()
+
+        return self.engine.on_main(set_up)
 
     def _set_up_failed(self, item: JobItem, ticket: Ticket, error: BaseException) -> Result:
         if isinstance(error, KeyboardInterrupt) and self.engine.interrupted:
@@ -184,26 +220,29 @@ class JobBodies:
         self._errors.setdefault(ticket.job.id, {})[ticket.phase] = error
         return Result(Verdict.SETUP_ERROR, self._failure(item, error), error=error)
 
-    def _leave(self, item: JobItem) -> None:
+    def _leave(self, item: JobItem, *, passed: bool) -> None:
         if not self._state.holds(item):
             self._state.leave(item)
             return
-        with self._room.main(item) as output:
+        fixtures.tell_result(item, passed=passed)
+        with self._tearing_down(item):
             errors = self._state.leave(item)
-        self._replay.tail_output(item, output)
         self._requests.pop(item.id_, None)
         if errors:
             self._torn.setdefault(item.id_, []).extend(errors)
-        self._surroundings.settle()
+
+    @contextmanager
+    def _tearing_down(self, item: JobItem) -> Iterator[None]:
+        with self._surroundings.changed_on_purpose(), self._room.main(item) as output:
+            yield
+        self._replay.tail_output(item, output)
 
     def _let_go(self, item: JobItem) -> None:
         """Count an item as done, and keep what teardown raised for its last report."""
         errors = self._torn.pop(item.id_, [])
         if self._state.is_last(item):
-            with self._room.main(item) as output:
+            with self._tearing_down(item):
                 errors += self._state.done(item)
-            self._replay.tail_output(item, output)
-            self._surroundings.settle()
         else:
             errors += self._state.done(item)
         if errors:
@@ -264,17 +303,17 @@ class JobBodies:
         return Failure(plain.message, plain.type, text, plain.types)
 
 
-def _owed(engine: Engine, record: JobRecord) -> int:
-    """Return how many calls a job that has ended owes: closing what it holds open, its cleanup."""
-    job = engine.plan.graph[record.id]
+def _owed(job: Job, record: JobRecord) -> list[Phase]:
+    """Return the calls that a job that has ended owes: closing what it holds open, its cleanup."""
     if not (job.has_cleanup or job.is_generator):
-        return 0
-    entered = any(
-        phase.phase is Phase.RUN and phase.verdict not in NOT_ENTERED
-        for attempt in record.attempts
-        for phase in attempt.phases
-    )
-    return (job.has_cleanup + job.is_generator) if entered else 0
+        return []
+    runs = [one for attempt in record.attempts for one in attempt.phases if one.phase is Phase.RUN]
+    owed = []
+    if job.is_generator and runs and runs[-1].ok and runs[-1] in record.attempts[-1].phases:
+        owed.append(Phase.CLOSE)
+    if job.has_cleanup and any(one.verdict not in NOT_ENTERED for one in runs):
+        owed.append(Phase.CLEANUP)
+    return owed
 
 
 def last_error(record: JobRecord) -> str:

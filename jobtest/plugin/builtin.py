@@ -13,14 +13,13 @@ import pytest
 from jobtest.plugin.bodies import Attempt, attempt_key
 from jobtest.plugin.params import Params
 
-__all__ = ["VALUE", "params_key", "run_id_key", "shared_key"]
+__all__ = ["VALUE", "params_key", "run_id_key"]
 
 VALUE = "_jobtest_value"
 """Name of the fixture of which the values of jobs are made."""
 
 params_key = pytest.StashKey[Params]()
 run_id_key = pytest.StashKey[str]()
-shared_key = pytest.StashKey[dict[str, Any]]()
 
 
 @pytest.fixture(scope="session")
@@ -36,9 +35,9 @@ def context() -> str | None:
 
 
 @pytest.fixture(scope="session")
-def shared(pytestconfig: pytest.Config) -> dict[str, Any]:
+def shared() -> dict[str, Any]:
     """A dict that all jobs of the run share."""
-    return pytestconfig.stash[shared_key]
+    return {}
 
 
 @pytest.fixture

@@ -52,6 +52,7 @@ class Source:
         options: What its marks say.
         names: For each phase, the names that are set up for it, in order.
         places: Where functions stand, by function name.
+        own: Names by which it asks for its own value; None where there is none yet.
         items: One for each parametrisation.
         groups: Names that were parametrised together.
     """
@@ -69,6 +70,7 @@ class Source:
     names: dict[Phase, list[str]] = field(default_factory=dict)
     asked: dict[Phase, list[str]] = field(default_factory=dict)
     used: list[str] = field(default_factory=list)
+    own: list[str] = field(default_factory=list)
     marked: frozenset[str] = frozenset()
     items: list[JobItem] = field(default_factory=list)
     groups: list[tuple[str, ...]] = field(default_factory=list)
@@ -163,6 +165,11 @@ class JobModule(pytest.Module):
             if isinstance(error.__cause__, SyntaxError):
                 raise self.CollectError(_syntax_problem(error.__cause__, self)) from None
             raise
+        except SystemExit as error:
+            file = fixtures.relative(self.path, self.config.rootpath)
+            fix = "put what a script does below `if __name__ == '__main__':`"
+            problem = Problem(what=f"{file} ends Python while it is imported: {error!r}", at=(file,), fix=fix)
+            raise self.CollectError(str(problem)) from None
 
     def note(self, name: str, obj: object) -> None:
         """Take in a module-level name; functions with a known prefix are kept."""

@@ -43,12 +43,14 @@ __all__ = [
     "Registry",
     "Shared",
     "again",
+    "all_names",
     "assertion_details",
     "autouse_names",
     "begin",
     "caplog_handler",
     "closure",
     "define",
+    "filter_warnings",
     "fixture_location",
     "id_list",
     "parametrize",
@@ -56,6 +58,7 @@ __all__ = [
     "replace_setup_state",
     "skip_here",
     "skip_reason",
+    "tell_result",
     "together",
     "warnings_for",
 ]
@@ -262,6 +265,19 @@ def again(item: JobItem) -> None:
     item.stash[_tmpdir.tmppath_result_key] = {}
 
 
+def tell_result(item: JobItem, *, passed: bool) -> None:
+    """Tell `tmp_path` at its teardown whether its folder is that of a failure."""
+    item.stash[_tmpdir.tmppath_result_key] = {"call": passed}
+
+
+def filter_warnings(item: JobItem, state: JobSetupState) -> None:
+    """Apply the warning filters of an item's marks, if it has some, until its own level is torn down."""
+    if next(item.iter_markers("filterwarnings"), None) is not None:
+        applied = warnings_for(item.config, item)
+        applied.__enter__()
+        state.addfinalizer(lambda: applied.__exit__(None, None, None), item)
+
+
 class JobSetupState:
     """Stands in for pytest's `SetupState`: a tree instead of a stack.
 
@@ -393,6 +409,13 @@ def define(parent: pytest.Module, name: str, function: Callable[..., object]) ->
     """Return the node that stands for a function before it is parametrised."""
     made: pytest.Function = _python.FunctionDefinition.from_parent(parent, name=name, callobj=function)
     return made
+
+
+def all_names(session: pytest.Session) -> list[str]:
+    """Return the names of all fixtures there are, visible or not; for suggestions only, so none is needed."""
+    tables = ("_arg2fixturedefs", "_arg2node2fixturedefs", "_arg2nodeid2fixturedefs")
+    found = [name for table in tables for name in getattr(session._fixturemanager, table, ())]
+    return [name for name in dict.fromkeys(found) if not name.startswith("_")]
 
 
 def autouse_names(node: pytest.Collector) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobtest.core.errors import Problem, ProjectError, did_you_mean
+from jobtest.core.errors import Problem, ProjectError, did_you_mean, nearest
 from jobtest.core.graph import Graph
 from jobtest.core.model import Command, EdgeKind, Job, Phase
 from jobtest.core.names import Definition, Instance, Links, Reference, link, pick
@@ -148,8 +148,8 @@ class _Builder:
     def _values(self, source: Source) -> list[Reference]:
         item = source.items[0]
         known = item._fixtureinfo.name2fixturedefs
-        self.fixture_names.update(known)
         given = getattr(item, "callspec", None)
+        self.fixture_names.update(name for name in known if given is None or name not in given.params)
         references = []
         for name in item.fixturenames:
             is_fixture = (
@@ -159,16 +159,22 @@ class _Builder:
             if explicit is not None:
                 references.append(Reference(explicit, EdgeKind.VALUE, source.at, name))
             elif name.startswith("job_") or not is_fixture:
-                if not self._is_own(source, name):
+                if self._is_own(source, name):
+                    source.own.append(name)
+                elif not _is_misplaced(source, name):
                     references.append(self._value(source, item, name))
             elif name in self.names and (given is None or name not in given.params):
-                self._refuse_both(source, item, name)
+                if name in source.used or self._is_taken(source, item, name):
+                    self._refuse_both(source, item, name)
             if name == "params":
                 self._look_for_params(source)
         return references
 
     def _value(self, source: Source, item: JobItem, name: str) -> Reference:
         place = self._place(source, item, name)
+        if name.removeprefix("job_") not in self.names:
+            close = nearest(name, fixtures.all_names(item.session))
+            self.fixture_names.update([close] if close else ())
         if self._is_taken(source, item, name):
             return Reference(name, EdgeKind.VALUE, place, name)
         source.only_order(name)
@@ -185,7 +191,9 @@ class _Builder:
         """Tell whether a function or a fixture takes a name as its parameter; else it comes from usefixtures."""
         functions = [f for phase in source.names for f in source.functions(phase).values()]
         definitions = [one for found in item._fixtureinfo.name2fixturedefs.values() for one in found]
-        return any(name in parameters(f) for f in functions) or any(name in one.argnames for one in definitions)
+        return any(name in parameters(f) for f in functions) or any(
+            name in one.argnames for one in definitions
+        )
 
     def _place(self, source: Source, item: JobItem, name: str) -> str:
         """Return where a name is asked for: one of the job's functions, or the fixture on the way."""
@@ -273,6 +281,13 @@ class _Builder:
             on_failure=options.on_failure,
             skip=fixtures.skip_reason(item),
         )
+
+
+def _is_misplaced(source: Source, name: str) -> bool:
+    """Tell whether a name is parametrised on a check, which is refused already."""
+    marks = (mark for check in source.checks.values() for mark in getattr(check, "pytestmark", ()))
+    asked = (mark.args[0] for mark in marks if mark.name == "parametrize" and mark.args)
+    return any(name in (one.replace(" ", "").split(",") if isinstance(one, str) else one) for one in asked)
 
 
 def _process_wide(item: JobItem) -> str:

@@ -24,9 +24,8 @@ from jobtest.engine.executors.inline import InlineExecutor
 from jobtest.engine.executors.protocol import Executor
 from jobtest.engine.executors.thread import ThreadExecutor
 from jobtest.engine.loop import Engine
-from jobtest.plugin import fixtures
+from jobtest.plugin import builtin, fixtures
 from jobtest.plugin.bodies import JobBodies
-from jobtest.plugin.builtin import VALUE, BuiltinFixtures
 from jobtest.plugin.collect import JobItem, JobModule, problems_key, sources_key
 from jobtest.plugin.files import ReportFiles
 from jobtest.plugin.options import Options, read_options, unmatched
@@ -53,7 +52,9 @@ def configure(config: pytest.Config) -> None:
     clock = SystemClock()
     orchestration = Orchestration(config, options, clock)
     config.pluginmanager.register(orchestration, "jobtest-orchestration")
-    config.pluginmanager.register(BuiltinFixtures(options.params, orchestration.run_id), "jobtest-fixtures")
+    config.stash[builtin.params_key] = options.params
+    config.stash[builtin.run_id_key] = orchestration.run_id
+    config.pluginmanager.register(builtin, "jobtest-fixtures")
     config.pluginmanager.register(Terminal(orchestration), "jobtest-terminal")
 
 
@@ -94,10 +95,12 @@ class Orchestration:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection(self) -> Generator[None, object, object]:
-        """Keep the garbage collector away from what is collected: it lives to the end of the session.
+        """Collect all there is, whatever is wrong with it, and keep the garbage collector away from it.
 
-        Otherwise it goes over all of it again and again, which is a third of the time of a large project.
+        `-x` is for jobs: all errors of a project are told at once. What is collected lives to the end of the
+        session; the collector would go over all of it again and again, a third of the time of a large project.
         """
+        most, self.config.option.maxfail = self.config.option.maxfail, 0
         gc.unfreeze()
         enabled = gc.isenabled()
         gc.disable()
@@ -107,6 +110,7 @@ class Orchestration:
             gc.freeze()
             if enabled:
                 gc.enable()
+            self.config.option.maxfail = most
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
@@ -245,7 +249,7 @@ class Orchestration:
         state.expect(jobs)
         room = OutputRoom(self.config, threads=threads)
         replay = Replay(session, full=bool(wants_full(self.config)), run_id=self.run_id)
-        registry = fixtures.Registry(session, VALUE)
+        registry = fixtures.Registry(session, builtin.VALUE)
         bodies = JobBodies(self.project, registry, state, room, replay, threads=threads)
         self.config.pluginmanager.register(_Decorator(replay), "jobtest-decorator")
         try:

@@ -38,9 +38,20 @@ class Surroundings:
         self._rootdir = str(rootdir)
         self._variables = _variables()
 
-    def settle(self) -> None:
-        """Take the present variables as those that fixtures have set on purpose."""
-        self._variables = _variables()
+    @contextmanager
+    def changed_on_purpose(self) -> Generator[None]:
+        """Keep what fixtures do to the variables meanwhile; not what bodies beside them have done before."""
+        before = _variables()
+        try:
+            yield
+        finally:
+            after = _variables()
+            if after != before:
+                for name in before.keys() - after.keys():
+                    self._variables.pop(name, None)
+                self._variables.update(
+                    (name, value) for name, value in after.items() if before.get(name) != value
+                )
 
     @contextmanager
     def around(self, capture: AbstractContextManager[Output]) -> Generator[Output]:

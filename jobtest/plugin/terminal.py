@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,12 @@ COLOURS = {
     Outcome.WOULD_RUN: {"yellow": True, "bold": True},
     Outcome.UNKNOWN: {"yellow": True},
 }
+LONG = 1.0
+"""Seconds from which a run says where its time went."""
+
+FEW = 3
+"""Jobs that are named in a line."""
+
 MANY = 20
 """Lines of one kind that a summary shows at most."""
 
@@ -111,18 +118,32 @@ class Terminal:
             terminalreporter.section("plan")
             for line in plan_lines(summary):
                 write(line)
-        notes = [*_notes(summary), *_switched_off(self._of.engine)]
-        roots = list(_root_causes(summary))
-        if notes:
-            terminalreporter.section("notes")
-            for line in notes:
-                write(line)
-        if roots:
-            terminalreporter.section("root causes")
-            for line in roots:
-                write(line)
+        for title, lines in (
+            ("notes", [*_notes(summary), *_switched_off(self._of.engine)]),
+            ("root causes", _root_causes(summary)),
+        ):
+            if lines:
+                terminalreporter.section(title)
+                for line in lines:
+                    write(line)
         write("")
-        write(recap(summary))
+        for line in [*_where_time_went(summary), *self._again(summary), recap(summary)]:
+            write(line)
+        for file in self._of.files.written:
+            write(f"written: {file}")
+
+    def _again(self, summary: Summary) -> list[str]:
+        """Return the command that tries again what failed, to be copied."""
+        failed = [id for id, record in summary.jobs.items() if record.outcome is Outcome.FAILED]
+        if not failed or summary.command is not Command.APPLY:
+            return []
+        given = self._of.config.invocation_params.args
+        only = [part for id in failed[:FEW] for part in ("--job-only", id)] if len(failed) <= FEW else []
+        downstream = ["--job-downstream"] if only and "--job-downstream" not in given else []
+        again = (
+            [*given] if any(one.startswith("--job-only") for one in given) else [*given, *only, *downstream]
+        )
+        return [f"again: {shlex.join(['pytest', *again])}"]
 
     def _graph(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._of.plan is not None:
@@ -153,6 +174,21 @@ def recap(summary: Summary) -> str:
     return f"{number} job{'s' if number != 1 else ''}: {counts or 'none ended'} in {summary.seconds:.1f}s"
 
 
+def _where_time_went(summary: Summary) -> list[str]:
+    """Return the slowest jobs and the critical path of a run that took long enough to ask."""
+    if summary.command is not Command.APPLY or summary.seconds < LONG:
+        return []
+    graph = summary.plan.graph
+    slowest = sorted(summary.jobs.values(), key=lambda record: -record.seconds)[:FEW]
+    named = ", ".join(f"{graph[one.id].label} {one.seconds:.1f}s" for one in slowest if one.seconds >= 0.05)
+    path = _shortened([graph[id].label for id in summary.critical_path()])
+    return [f"slowest: {named}", f"critical path: {' -> '.join(path)}"] if named else []
+
+
+def _shortened(names: list[str]) -> list[str]:
+    return [*names[: MANY // 2], "...", *names[-MANY // 2 :]] if len(names) > MANY else names
+
+
 def plan_lines(summary: Summary) -> list[str]:
     """Return a line for each job with what would happen and why, then waves and critical path."""
     plan = summary.plan
@@ -166,9 +202,7 @@ def plan_lines(summary: Summary) -> list[str]:
         lines.append(f"{symbol} {plan.graph[id].label:<{width}}  {outcome.value:<9}  {record.reason}{alone}")
     lines.append("")
     lines.append(f"waves: {len(plan.waves)}, widest {max(map(len, plan.waves), default=0)}")
-    path = [plan.graph[id].label for id in plan.critical_path]
-    if len(path) > MANY:
-        path[MANY // 2 : -MANY // 2] = ["..."]
+    path = _shortened([plan.graph[id].label for id in plan.critical_path])
     lines.append(f"critical path: {' -> '.join(path)}")
     return lines
 

@@ -6,7 +6,7 @@ from jobtest.core.events import Entry, Event, PhaseEnded, PhaseStarted, RunStopp
 from jobtest.core.graph import Graph
 from jobtest.core.model import Job, Outcome, Phase, Verdict
 from jobtest.core.planner import Plan, make_plan
-from jobtest.core.scheduler import Scheduler
+from jobtest.core.scheduler import Scheduler, State
 from jobtest.engine.calls import NO_VALUE, Result, Ticket
 from jobtest.testing import Act, ScriptedExecutor
 
@@ -80,6 +80,15 @@ class Drive:
             verdict, failure = result.verdict, result.failure
             has_value = id in self.valued
             self.apply(PhaseEnded(id, ticket.attempt, ticket.phase, verdict, failure, has_value))
+
+
+def until(drive: Drive, state: State, job: str = "a") -> Drive:
+    """Go on until a job is in a state."""
+    for _ in range(100):
+        if drive.scheduler.state(job) is state:
+            return drive
+        drive.step()
+    raise AssertionError(f"{job} is never {state}")
 
 
 def said(acts: Mapping[str, Verdict | Act]):

@@ -59,6 +59,19 @@ def test_the_nearest_name_is_the_one_that_is_spelled_most_alike():
     assert nearest("xyz", ["deploy", "build"]) is None
 
 
+def test_a_name_with_the_same_letters_is_near_however_short():
+    assert nearest("bd", ["web", "db"]) == "db"
+    assert nearest("abc", ["cba", "bca"]) == nearest("abc", ["bca", "cba"]) == "bca"
+
+
+def test_short_names_may_differ_by_half_and_long_ones_by_less():
+    assert nearest("ab", ["ac"]) == "ac"
+    assert nearest("abc", ["xyc"]) is None
+    assert nearest("abcd", ["abxy"]) is None
+    assert nearest("frobnicate", ["deploy", "build"]) is None
+    assert nearest("deplox", ["deploy", "build"]) == "deploy"
+
+
 def test_an_unknown_name_is_answered_with_the_nearest_one():
     assert did_you_mean("biuld", ["deploy", "build"]) == "did you mean 'build'?"
 

@@ -10,6 +10,14 @@ def test_the_name_of_a_job_is_its_id_if_none_is_given():
     assert Job(id="a.py::job_a", name="a").name == "a"
 
 
+def test_people_see_the_name_with_its_parameters():
+    job = Job(id="a.py::job_a[eu-1]", name="a", params={"region": "eu", "size": 1})
+    assert job.label == "a[eu-1]"
+    assert Job(id="a.py::job_a", name="a").label == "a"
+    assert Job(id="odd[id]", name="a").label == "a"
+    assert Job(id="odd", name="a", params={"region": "eu"}).label == "a"
+
+
 def test_the_short_form_makes_edges_of_all_kinds():
     job = Job.of("d", takes=["a"], needs=["b"], after=["c"], check=True, priority=3)
     assert job.edges == (

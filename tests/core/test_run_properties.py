@@ -158,9 +158,9 @@ def test_there_are_never_more_attempts_than_allowed(case):
         assert planned.total() <= case.retry_limit
 
 
-@given(my.cases())
-def test_never_more_at_once_than_places_and_resources_and_alone_is_alone(case):
-    run = drive(case).to_the_end()
+@given(my.cases(), st.one_of(st.none(), st.integers(0, 30)))
+def test_never_more_at_once_than_places_and_resources_and_alone_is_alone(case, stop_after):
+    run = drive(case).to_the_end(stop_after=stop_after)
     assert run.executor.most_at_once() <= case.workers
     for name, limit in my.RESOURCES.items():
         held = run.executor.most_at_once(

@@ -2,35 +2,23 @@
 
 import pytest
 
-from jobtest.core.errors import IllegalTransition, ProjectError
+from jobtest.core.errors import ProjectError
 from jobtest.core.events import (
     AttemptSuspended,
     BackoffEnded,
     JobEnded,
-    PhaseEnded,
     PhaseStarted,
     RetryPlanned,
-    RunEnded,
-    RunStarted,
     RunStopped,
 )
 from jobtest.core.graph import Graph
-from jobtest.core.model import Command, Job, Kind, OnFailure, Outcome, Phase, Retry, Verdict
+from jobtest.core.model import Job, Kind, OnFailure, Outcome, Phase, Retry, Verdict
 from jobtest.core.planner import make_plan
-from jobtest.core.scheduler import Scheduler, State
+from jobtest.core.scheduler import State
 from jobtest.testing import Act
-from tests.core.driver import Drive, said
+from tests.core.driver import Drive, said, until
 
 NO, RAISED = Verdict.NOT_HOLDING, Verdict.RAISED
-
-
-def until(drive, state, job="a"):
-    """Go on until a job is in a state."""
-    for _ in range(100):
-        if drive.scheduler.state(job) is state:
-            return drive
-        drive.step()
-    raise AssertionError(f"{job} is never {state}")
 
 
 # --- states ---
@@ -195,6 +183,14 @@ def test_a_root_cause_is_named_to_the_last_descendant():
     ]
 
 
+def test_who_takes_a_value_that_a_forgiven_failure_did_not_leave_is_told_so():
+    jobs = [Job.of("a", on_failure=OnFailure.CONTINUE), Job.of("b", takes=["a"])]
+    drive = Drive(jobs, said({"a run": RAISED})).to_the_end()
+    assert drive.events[-1] == JobEnded(
+        "b", Outcome.BLOCKED, "upstream a failed and left no value", None, ("a",)
+    )
+
+
 def test_a_job_that_skips_itself_passes_that_on():
     jobs = [Job.of("a"), Job.of("b", takes=["a"]), Job.of("c", needs=["b"])]
     drive = Drive(jobs, said({"a run": Act(Verdict.SKIPPED, message="no network")})).to_the_end()
@@ -333,7 +329,7 @@ def test_the_chance_of_a_delay_is_a_parameter():
 
 
 def test_a_retry_has_no_value_of_the_attempt_before():
-    """The first attempt makes a value in vain; the second one raises, holds, and has none for its consumer."""
+    """The first attempt makes a value in vain; the second one raises, holds, and has none to give."""
     jobs = [Job.of("a", check=True, retry=Retry(retries=1)), Job.of("b", takes=["a"])]
     acts = {"a check": NO, "a recheck 1": NO, "a run 2": RAISED}
     drive = Drive(jobs, said(acts))
@@ -418,9 +414,13 @@ def test_what_a_failed_attempt_opened_is_not_closed_at_the_end():
 
 
 def test_a_close_takes_a_place_like_any_other():
-    jobs = [Job.of("a", is_generator=True), Job.of("b", takes=["a"]), Job.of("x"), Job.of("y")]
-    drive = Drive(jobs, said({"x run": Act(seconds=5)}), capacity=2).to_the_end()
-    assert drive.executor.most_at_once() == 2
+    """The stop cancels `b`, so `a` could be closed; `x` has the only place."""
+    jobs = [Job.of("a", is_generator=True), Job.of("x", priority=-1), Job.of("b", takes=["a"], priority=-2)]
+    drive = until(Drive(jobs, said({"x run": Act(seconds=5)})), State.ACTIVE, "x")
+    drive.apply(RunStopped("enough"))
+    drive.to_the_end()
+    assert drive.started() == ["a", "x", "a"]
+    assert drive.executor.most_at_once() == 1
 
 
 def test_nothing_is_closed_while_a_job_is_alone():
@@ -431,104 +431,3 @@ def test_nothing_is_closed_while_a_job_is_alone():
     ]
     drive = Drive(jobs, capacity=3).to_the_end()
     assert drive.executor.most_at_once() == 1
-
-
-# --- illegal transitions ---
-
-
-def ended(phase=Phase.CHECK, attempt=1, job="a"):
-    return PhaseEnded(job, attempt, phase, Verdict.OK)
-
-
-def started(phase=Phase.CHECK, attempt=1, job="a"):
-    return PhaseStarted(job, attempt, phase)
-
-
-END = JobEnded("a", Outcome.UNCHANGED, "check holds")
-RETRY, SUSPEND, BACKOFF_ENDED = RetryPlanned("a", 1, 0.0), AttemptSuspended("a", 1, ()), BackoffEnded("a")
-TAILS = [started(Phase.CLOSE), started(Phase.CLEANUP), ended(Phase.CLOSE), ended(Phase.CLEANUP)]
-ILLEGAL = {
-    State.WAITING: [started(), ended(), END, RETRY, SUSPEND, BACKOFF_ENDED, *TAILS],
-    State.READY: [ended(), END, RETRY, SUSPEND, BACKOFF_ENDED, *TAILS],
-    State.ACTIVE: [started(), ended(Phase.RUN), ended(attempt=2), END, RETRY, SUSPEND, BACKOFF_ENDED, *TAILS],
-    State.DECIDING: [started(), started(Phase.RUN, 2), ended(), END, RETRY, SUSPEND, BACKOFF_ENDED, *TAILS],
-    State.BACKOFF: [started(), ended(), END, RETRY, SUSPEND, *TAILS],
-    State.ENDED: [started(), ended(), END, RETRY, SUSPEND, BACKOFF_ENDED, *TAILS],
-    State.IDLE: [started(), ended(), END, RETRY, SUSPEND, BACKOFF_ENDED, *TAILS],
-}
-
-
-@pytest.mark.parametrize(
-    ("state", "event"),
-    [pytest.param(s, e, id=f"{s.value}-{e}") for s, events in ILLEGAL.items() for e in events],
-)
-def test_what_a_state_does_not_allow_raises(state, event):
-    retry = Retry(retries=1, delay=9.0)
-    job = Job.of("a", check=True, needs=["u"], retry=retry)
-    jobs = [Job.of("u"), job, Job.of("z", takes=["a"], check=True)]
-    script = said({"a check": NO, "a recheck": NO}) if state is not State.IDLE else None
-    drive = until(Drive(jobs, script), state)
-    with pytest.raises(IllegalTransition, match=f"^job 'a' is {state.value} and cannot take "):
-        drive.scheduler.apply(event, drive.now)
-
-
-def test_a_job_that_is_not_the_best_cannot_start():
-    drive = Drive([Job.of("a"), Job.of("b")])
-    with pytest.raises(IllegalTransition, match="job 'b' is ready and cannot take run started"):
-        drive.apply(started(Phase.RUN, job="b"))
-
-
-def test_only_the_first_backoff_that_is_over_can_end():
-    jobs = [Job.of("a", retry=Retry(retries=1, delay=9)), Job.of("b", retry=Retry(retries=1, delay=5))]
-    drive = until(Drive(jobs, said({"a run": RAISED, "b run": RAISED}), capacity=2), State.BACKOFF)
-    until(drive, State.BACKOFF, "b")
-    with pytest.raises(IllegalTransition, match="job 'a' is backoff and cannot take BackoffEnded"):
-        drive.apply(BACKOFF_ENDED)
-
-
-@pytest.mark.parametrize(
-    "event", [started(job="x"), ended(job="x"), JobEnded("x", Outcome.CHANGED), BackoffEnded("x")]
-)
-def test_a_job_of_another_plan_is_refused(event):
-    with pytest.raises(
-        IllegalTransition, match=f"job 'x' is not in the plan and cannot take {type(event).__name__}"
-    ):
-        Drive([Job.of("a")]).apply(event)
-
-
-def test_the_events_of_the_run_itself_change_nothing():
-    scheduler = Scheduler(make_plan(Graph([Job.of("a")])))
-    scheduler.apply(RunStarted(Command.APPLY, 1, 1), 0.0)
-    scheduler.apply(RunEnded(0), 0.0)
-    assert scheduler.command(0.0) == started(Phase.RUN)
-
-
-# --- size ---
-
-
-def chain(length, last, **rest):
-    return [
-        Job.of("j0", **rest),
-        *(Job.of(f"j{n}", takes=[f"j{n - 1}"], **rest) for n in range(1, length - 1)),
-        Job.of(f"j{length - 1}", takes=[f"j{length - 2}"], check=last),
-    ]
-
-
-def test_a_chain_of_ten_thousand_runs():
-    assert set(Drive(chain(10_000, last=False)).to_the_end().outcomes().values()) == {Outcome.CHANGED}
-
-
-def test_a_chain_of_ten_thousand_that_nobody_needs_idles():
-    drive = Drive(chain(10_000, last=True)).to_the_end()
-    assert set(drive.outcomes().values()) == {Outcome.UNCHANGED}
-    assert drive.started() == ["j9999"]
-
-
-def test_a_chain_of_ten_thousand_is_demanded_by_its_end():
-    drive = Drive(chain(10_000, last=True), said({"j9999 check": NO})).to_the_end()
-    assert set(drive.outcomes().values()) == {Outcome.CHANGED}
-
-
-def test_a_chain_of_ten_thousand_is_blocked_by_its_beginning():
-    drive = Drive(chain(10_000, last=False), said({"j0 run": RAISED})).to_the_end()
-    assert list(drive.outcomes().values()) == [Outcome.FAILED, *[Outcome.BLOCKED] * 9_999]

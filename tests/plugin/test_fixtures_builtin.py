@@ -85,7 +85,11 @@ def test_record_property_reaches_the_reports_of_its_job_alone(jobs, workers):
 
 @both_ways
 def test_record_testsuite_property_reaches_the_xml(jobs, workers):
-    jobs("def job_a(record_testsuite_property): record_testsuite_property('k', 'v')", workers, "--junitxml=o.xml")
+    jobs(
+        "def job_a(record_testsuite_property): record_testsuite_property('k', 'v')",
+        workers,
+        "--junitxml=o.xml",
+    )
     assert '<property name="k" value="v"' in (jobs.path / "o.xml").read_text()
 
 
@@ -98,7 +102,7 @@ PROCESS_WIDE = """
         note("beside begins")
         note("beside ends")
 
-    def job_{name}({name}, beside):
+    def job_mine({name}, beside):
         note("alone begins")
         {body}
         note("alone ends")
@@ -113,7 +117,10 @@ PROCESS_WIDE = """
 @pytest.mark.parametrize(
     ("name", "body"),
     [
-        ("monkeypatch", "monkeypatch.setenv('MINE', '1'); monkeypatch.chdir('/'); assert os.environ['MINE'] == '1'"),
+        (
+            "monkeypatch",
+            "monkeypatch.setenv('MINE', '1'); monkeypatch.chdir('/'); assert os.environ['MINE'] == '1'",
+        ),
         ("capsys", "print('hi'); assert capsys.readouterr().out == 'hi\\n'"),
         ("capfd", "os.write(1, b'hi'); assert capfd.readouterr().out == 'hi'"),
         ("capsysbinary", "print('hi'); assert capsysbinary.readouterr().out == b'hi\\n'"),
@@ -130,7 +137,7 @@ def test_a_job_with_process_wide_state_runs_alone_and_works_and_v_says_so(jobs, 
     assert run.seen[begins + 1] == "alone ends"
     running = sum({"begins": 1, "ends": -1}[note.split()[1]] for note in run.seen[:begins])
     assert running == 0
-    run.stdout.fnmatch_lines([f"alone: job_it.py::job_{name} (it uses {name})"])
+    run.stdout.fnmatch_lines([f"alone: job_it.py::job_mine (it uses {name})"])
     assert "MINE" not in os.environ
 
 
@@ -223,7 +230,9 @@ def test_params_are_read_as_attributes_and_items(jobs, workers):
     """,
         workers,
         "--job-set=movie=MST3K",
-        files={"pyproject.toml": "[tool.pytest.ini_options]\n[tool.jobtest]\nparams = {movie = 'x', year = 1988}\n"},
+        files={
+            "pyproject.toml": "[tool.pytest.ini_options]\n[tool.jobtest]\nparams = {movie = 'x', year = 1988}\n"
+        },
     )
     assert run.seen == [("MST3K", 1988, None, ["movie", "year"], True)]
 
@@ -310,19 +319,17 @@ def test_local_is_a_dict_for_each_attempt_and_shared_one_for_the_run(jobs, worke
     def check_a(local, shared):
         local["check"] = local.get("check", 0) + 1
         shared["check"] = shared.get("check", 0) + 1
-        return local.get("run") and shared["run"] == 2
+        return bool(local.get("run") and shared["run"] == 2)
     @pytest.mark.job(retries=1)
     def job_a(local, shared):
         assert local == {"check": 1}
         local["run"] = True
         shared["run"] = shared.get("run", 0) + 1
-        raise AssertionError if shared["run"] == 1 else SystemExit
-    def job_b(a_done, local, shared):
+    @pytest.mark.job(after="a")
+    def job_b(local, shared):
         assert local == {}
-        assert shared == {"check": 3, "run": 2}
-    @pytest.fixture
-    def a_done(): pass
-    """.replace("def job_b", "@pytest.mark.job(after='a')\n    def job_b"),
+        assert shared == {"check": 4, "run": 2}
+    """,
         workers,
     )
     assert run.outcomes["b"] == "changed", run.text
@@ -405,10 +412,40 @@ def test_what_a_body_does_to_the_environment_is_undone_and_what_a_fixture_does_h
     assert "JT_ON_PURPOSE" not in os.environ
 
 
+def test_what_a_body_does_is_undone_also_if_fixtures_were_set_up_beside_it(jobs):
+    run = jobs(
+        """
+    import os
+    import pytest
+    from seen import event, note, wait
+
+    @pytest.fixture
+    def beside():
+        os.environ["JT_ON_PURPOSE"] = "1"
+    def job_a():
+        os.environ["JT_LEAK"] = "1"
+        event("leaked").set()
+        wait("set up")
+    def job_b(): wait("leaked")
+    def job_c(b, beside): event("set up").set()
+    def job_d(a, c): note((os.environ.get("JT_LEAK"), os.environ.get("JT_ON_PURPOSE")))
+    """,
+        "-J8",
+    )
+    os.environ.pop("JT_ON_PURPOSE", None)
+    assert set(run.outcomes.values()) == {"changed"}, run.text
+    assert run.seen == [(None, "1")]
+
+
 @both_ways
 def test_the_folder_of_a_run_that_started_elsewhere_is_put_back(jobs, workers, monkeypatch):
     (jobs.path / "sub").mkdir()
-    jobs.write({"sub/job_it.py": "import os\nfrom seen import note\ndef job_a(): note(os.getcwd())\n", "pytest.ini": "[pytest]\n"})
+    jobs.write(
+        {
+            "sub/job_it.py": "import os\nfrom seen import note\ndef job_a(): note(os.getcwd())\n",
+            "pytest.ini": "[pytest]\n",
+        }
+    )
     monkeypatch.chdir(jobs.path / "sub")
     run = jobs.run(workers)
     assert run.seen == [str(jobs.path)]

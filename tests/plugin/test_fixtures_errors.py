@@ -402,3 +402,19 @@ def test_a_fixture_that_asks_for_itself_in_a_circle_is_refused(jobs, workers):
         workers,
     )
     assert "recursive dependency" in run.text
+
+
+@both_ways
+def test_what_a_failing_set_up_printed_is_shown_with_it(jobs, workers):
+    run = jobs(
+        """
+    import pytest
+    @pytest.fixture
+    def bad():
+        print("words before the end")
+        raise OSError
+    def job_a(bad): pass
+    """,
+        workers,
+    )
+    assert ("Captured stdout setup", "words before the end\n") in run.of("a")[0].sections

@@ -397,5 +397,27 @@ def test_an_async_fixture_is_refused_with_pytest_s_own_words(jobs, workers):
         workers,
     )
     assert run.outcomes == {"a": "failed", "b": "changed"}
-    assert "'a' requested an async fixture 'room'" in run.text.replace("job_", "") or "async" in run.reasons["a"]
+    assert (
+        "'a' requested an async fixture 'room'" in run.text.replace("job_", "") or "async" in run.reasons["a"]
+    )
     assert run.kinds == {"a": "setup_error"}
+
+
+@both_ways
+def test_what_a_late_fixture_prints_belongs_to_the_job_that_asked(jobs, workers):
+    run = jobs(
+        """
+    import pytest
+    @pytest.fixture
+    def late():
+        print("late words")
+        yield
+        print("last words")
+    def job_a(request): request.getfixturevalue("late")
+    """,
+        workers,
+    )
+    assert run.text.count("late words") == 0
+    shown = str(run.of("a")[-1].sections)
+    assert "late words" in shown
+    assert "last words" in shown

@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 from types import MappingProxyType
 
-from jobtest.core.model import EdgeKind, Job, Outcome
+from jobtest.core.model import EdgeKind, Outcome
 from jobtest.core.planner import Plan
 from jobtest.core.summary import Summary
 
@@ -130,7 +130,7 @@ class View:
 
 
 def _nodes(plan: Plan, summary: Summary | None) -> Iterable[Node]:
-    names = [_name(job) for job in plan.graph]
+    names = [plain(job.label) for job in plan.graph]
     count = Counter(names)
     for job, name in zip(plan.graph, names, strict=True):
         label = name if count[name] == 1 else plain(job.id)
@@ -140,14 +140,6 @@ def _nodes(plan: Plan, summary: Summary | None) -> Iterable[Node]:
             yield Node(job.id, label, wave)
         else:
             yield Node(job.id, label, wave, record.outcome, plain(record.reason))
-
-
-def _name(job: Job) -> str:
-    """Return the name of a job with the brackets that its parametrisation puts behind its id."""
-    if not job.params or job.name.endswith("]") or not job.id.endswith("]"):
-        return plain(job.name)
-    function = job.id.partition("::")[2] or job.id
-    return plain(job.name + function[function.find("[") :])
 
 
 def _arrows(plan: Plan, place: Mapping[str, int], critical: set[tuple[int, int]]) -> Iterable[Arrow]:
