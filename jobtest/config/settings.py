@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -123,7 +124,8 @@ class _Reader:
             self._wrong("paths", value, "a list of folders")
             return (".",)
         for one in value:
-            if not (self._rootdir / one).is_dir():
+            folder = Path(os.path.normpath(self._rootdir / one))
+            if not folder.is_relative_to(self._rootdir) or not folder.is_dir():
                 self._wrong("paths", one, f"a folder below {self._rootdir}")
         return tuple(value)
 

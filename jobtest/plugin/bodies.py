@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -19,7 +19,7 @@ from jobtest.core.scheduler import NOT_ENTERED
 from jobtest.core.summary import JobRecord
 from jobtest.engine.calls import Call, FunctionCall, Result, Ticket, failure_of, judge
 from jobtest.engine.library import Held
-from jobtest.engine.loop import Engine
+from jobtest.engine.loop import TAIL, Engine
 from jobtest.plugin import fixtures
 from jobtest.plugin.collect import JobItem, parameters
 from jobtest.plugin.output import OutputRoom
@@ -56,6 +56,9 @@ class Attempt:
 class JobBodies:
     """Bodies of the jobs of a session.
 
+    Attributes:
+        exit: What `pytest.exit` raised in a body or a fixture, the first time.
+
     Args:
         project: The jobs.
         registry: Copies of fixtures.
@@ -85,6 +88,7 @@ class JobBodies:
         self._torn: dict[str, list[BaseException]] = {}
         self._tails: dict[str, int] = {}
         self._held = Held()
+        self.exit: BaseException | None = None
 
     # --- what the engine asks ---
 
@@ -148,7 +152,7 @@ class JobBodies:
             error = result.error or RuntimeError(str(result.failure))
             self._torn.setdefault(job, []).append(error)
         if result.output is not None:
-            self._replay.tail_output(item, result.output)
+            self._replay.keep(item, "teardown", result.output)
         self._tails[job] -= 1
         if not self._tails[job]:
             self._let_go(item)
@@ -158,7 +162,7 @@ class JobBodies:
     def _reported(self) -> None:
         """Tell warnings, and stop if whoever heard the report has had enough: -x, --maxfail, another plugin."""
         self._room.tell_warnings()
-        enough = self._session.shouldfail or self._session.shouldstop
+        enough = self._session.shouldfail or self._session.shouldstop or self._replay.enough
         if enough:
             self.engine.stop(str(enough))
 
@@ -190,24 +194,25 @@ class JobBodies:
             own.offer(name, value)
         arguments: dict[str, object] = {}
         item.funcargs = arguments
-        with self._setting_up(item):
+        with self._fixtures(item, "teardown" if ticket.phase in TAIL else "setup"):
             for name in names:
                 arguments[name] = values[name] if name in values else request.getfixturevalue(name)
         return arguments
 
     @contextmanager
-    def _setting_up(self, item: JobItem) -> Iterator[None]:
+    def _fixtures(self, item: JobItem, when: Literal["setup", "teardown"]) -> Iterator[None]:
+        """Call the code of fixtures: what it does to the process is on purpose, what it prints is kept."""
         try:
             with self._surroundings.changed_on_purpose(), self._room.main(item) as output:
                 yield
         finally:
-            self._replay.set_up_output(item, output)
+            self._replay.keep(item, when, output)
 
     def _late(self, item: JobItem, ask: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever a fixture has
         """Set up on the main thread what a body on another one asks for."""
 
         def set_up() -> Any:  # noqa: ANN401 - as above
-            with self._setting_up(item):
+            with self._fixtures(item, "setup"):
                 return ask()
 
         return self.engine.on_main(set_up)
@@ -217,6 +222,7 @@ class JobBodies:
             return Result(Verdict.INTERRUPTED, Failure("interrupted"), error=error)
         if isinstance(error, pytest.skip.Exception):
             return Result(Verdict.SKIPPED, Failure(error.msg or "skipped"), error=error)
+        self._heed_exit(error)
         self._errors.setdefault(ticket.job.id, {})[ticket.phase] = error
         return Result(Verdict.SETUP_ERROR, self._failure(item, error), error=error)
 
@@ -225,23 +231,17 @@ class JobBodies:
             self._state.leave(item)
             return
         fixtures.tell_result(item, passed=passed)
-        with self._tearing_down(item):
+        with self._fixtures(item, "teardown"):
             errors = self._state.leave(item)
         self._requests.pop(item.id_, None)
         if errors:
             self._torn.setdefault(item.id_, []).extend(errors)
 
-    @contextmanager
-    def _tearing_down(self, item: JobItem) -> Iterator[None]:
-        with self._surroundings.changed_on_purpose(), self._room.main(item) as output:
-            yield
-        self._replay.tail_output(item, output)
-
     def _let_go(self, item: JobItem) -> None:
         """Count an item as done, and keep what teardown raised for its last report."""
         errors = self._torn.pop(item.id_, [])
         if self._state.is_last(item):
-            with self._tearing_down(item):
+            with self._fixtures(item, "teardown"):
                 errors += self._state.done(item)
         else:
             errors += self._state.done(item)
@@ -284,13 +284,18 @@ class JobBodies:
             return result
         if isinstance(error, pytest.skip.Exception):
             return Result(Verdict.SKIPPED, Failure(error.msg or "skipped"), error=error)
-        if isinstance(error, pytest.exit.Exception):
-            self.engine.stop(f"pytest.exit: {error.msg}")
+        self._heed_exit(error)
         result = judge(ticket, value, error)
         self._errors.setdefault(ticket.job.id, {})[ticket.phase] = error
         if result.failure is not None and result.failure.text:
             result.failure = self._failure(self._project.items[ticket.job.id], error)
         return result
+
+    def _heed_exit(self, error: BaseException) -> None:
+        """Let `pytest.exit` end the session: what runs comes to its end, cleanups run, then it is raised."""
+        if isinstance(error, pytest.exit.Exception):
+            self.exit = self.exit or error
+            self.engine.stop(f"pytest.exit: {error.msg}")
 
     @staticmethod
     def _failure(item: JobItem, error: BaseException) -> Failure:

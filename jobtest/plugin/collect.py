@@ -28,6 +28,9 @@ LATER = ("update", "delete", "rollback")
 OWN_MARKS = ("job", "parametrize", "skip", "skipif", "xfail")
 """Marks that say something of the job as a whole."""
 
+ENDS_SESSION = (KeyboardInterrupt, pytest.exit.Exception)
+"""What pytest ends the session for when it meets it in its protocol; a job that raised it has failed."""
+
 PACKAGE = Path(__file__).parents[1]
 """Where the code of jobtest lies."""
 
@@ -112,15 +115,16 @@ class JobItem(pytest.Function):
     @property
     def location(self) -> tuple[str, int | None, str]:
         """File, line from 0, and name, as pytest has it, found faster."""
-        return self.source.path, self._line, self.name
+        return *self._place, self.name
 
     @cached_property
-    def _line(self) -> int:
-        return int(self.source.at.rpartition(":")[2].split(" ")[0]) - 1
+    def _place(self) -> tuple[str, int]:
+        file, _, line = self.source.at.rpartition(":")
+        return file, int(line.split(" ")[0]) - 1
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        """Return where it is defined."""
-        return self.path, self._line, self.name
+        """Return where it is defined, which may be a file that its own imports it from."""
+        return self.config.rootpath / self._place[0], self._place[1], self.name
 
     def runtest(self) -> None:
         """Replay the run of a job that has ended."""
@@ -130,6 +134,9 @@ class JobItem(pytest.Function):
         """Raise what was recorded for a part of pytest's protocol, if anything was."""
         __tracebackhide__ = True
         error = self.recorded.get(when)
+        if isinstance(error, ENDS_SESSION):
+            shown = str(self.repr_failure(pytest.ExceptionInfo.from_exception(error)))
+            raise pytest.fail.Exception(shown, pytrace=False)
         if error is not None:
             raise error
 
@@ -150,7 +157,7 @@ class JobModule(pytest.Module):
         list(super().collect())
         self._relative = fixtures.relative(self.path, self.config.rootpath)
         self._autouse = fixtures.autouse_names(self)
-        self._places = {name: f"{self._relative}:{line_of(f)} {name}" for name, f in self._found.items()}
+        self._places = {name: f"{self._file_of(f)}:{line_of(f)} {name}" for name, f in self._found.items()}
         for name, *lines in defined_twice(self.path):
             at = [f"{self._relative}:{line} {name}" for line in lines]
             self._problem(f"{name} is defined twice in one file", at, "rename one of them")
@@ -170,6 +177,13 @@ class JobModule(pytest.Module):
             fix = "put what a script does below `if __name__ == '__main__':`"
             problem = Problem(what=f"{file} ends Python while it is imported: {error!r}", at=(file,), fix=fix)
             raise self.CollectError(str(problem)) from None
+
+    def _file_of(self, function: Function) -> str:
+        """Return the file of a function: this one, or the one that it is imported from."""
+        file = inspect.unwrap(function).__code__.co_filename
+        if file == str(self.path):
+            return self._relative
+        return fixtures.relative(Path(file), self.config.rootpath)
 
     def note(self, name: str, obj: object) -> None:
         """Take in a module-level name; functions with a known prefix are kept."""

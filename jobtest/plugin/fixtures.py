@@ -52,6 +52,7 @@ __all__ = [
     "define",
     "filter_warnings",
     "fixture_location",
+    "has_mark",
     "id_list",
     "parametrize",
     "relative",
@@ -491,10 +492,14 @@ def relative(path: Path, rootpath: Path) -> str:
     return path.relative_to(rootpath).as_posix() if path.is_relative_to(rootpath) else str(path)
 
 
+def has_mark(item: JobItem, name: str) -> bool:
+    """Tell whether an item has a mark: of its function, from above, of its parameters, or given by a hook."""
+    return name in item.source.marked or any(mark.name == name for mark in item.own_markers)
+
+
 def skip_reason(item: JobItem) -> str:
     """Return why the marks of an item skip it, or empty."""
-    marks = {mark.name for mark in item.callspec.marks} if hasattr(item, "callspec") else set()
-    if not (marks | item.source.marked) & {"skip", "skipif"}:
+    if not has_mark(item, "skip") and not has_mark(item, "skipif"):
         return ""
     skipped = _skipping.evaluate_skip_marks(item)
     return "" if skipped is None else (skipped.reason or "skip mark")

@@ -119,24 +119,24 @@ class OutputRoom:
 
     @contextmanager
     def main(self, item: JobItem) -> Generator[Output]:
-        """Capture a phase, or a part of its set-up, on the main thread."""
-        sink = _Sink(item.id_, self._warned)
-        output = Output()
-        token = _current.set(sink)
+        """Capture a phase, or a part of its set-up, on the main thread.
+
+        With other jobs on worker threads, as there: pytest's capture would take in what they print.
+        """
         self.inside = True
         try:
-            with self._main_capture(item, output):
-                yield output
+            with self.worker(item) as output:
+                if self._routers and not item.exclusive:
+                    yield output
+                else:
+                    with self._main_capture(item, output):
+                        yield output
         finally:
             self.inside = False
-            _current.reset(token)
-            output.log = "\n".join(sink.log)
-            output.stdout += "".join(sink.stdout)
-            output.stderr += "".join(sink.stderr)
 
     @contextmanager
     def worker(self, item: JobItem) -> Generator[Output]:
-        """Capture a phase on a worker thread or an event loop."""
+        """Capture a phase on a worker thread or an event loop, or what fixtures do beside those."""
         sink = _Sink(item.id_, self._warned)
         output = Output()
         token = _current.set(sink)
@@ -144,7 +144,8 @@ class OutputRoom:
             yield output
         finally:
             _current.reset(token)
-            output.stdout, output.stderr = "".join(sink.stdout), "".join(sink.stderr)
+            output.stdout += "".join(sink.stdout)
+            output.stderr += "".join(sink.stderr)
             output.log = "\n".join(sink.log)
 
     def tell_warnings(self) -> None:
@@ -190,16 +191,21 @@ class OutputRoom:
         if self._routers:
             sys.stdout, sys.stderr = self._routers["stdout"], self._routers["stderr"]
 
+    def _wish(self, name: str) -> str | None:
+        """Return an option of the logging plugin, or else the setting of the same name."""
+        found: str | None = self._config.getoption(name, None) or self._config.getini(name)
+        return found
+
     @contextmanager
     def _logging(self) -> Iterator[None]:
-        config = self._config
+        if not self._config.pluginmanager.has_plugin("logging"):
+            yield
+            return
         handler = _LogHandler()
-        style = config.getoption("log_format", None) or config.getini("log_format")
-        dates = config.getoption("log_date_format", None) or config.getini("log_date_format")
-        handler.setFormatter(logging.Formatter(style, dates))
+        handler.setFormatter(logging.Formatter(self._wish("log_format"), self._wish("log_date_format")))
         root = logging.getLogger()
         level = root.level
-        wanted = config.getoption("log_level", None) or config.getini("log_level")
+        wanted = self._wish("log_level")
         root.addHandler(handler)
         if wanted:
             name = str(wanted).upper()

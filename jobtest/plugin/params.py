@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
-from jobtest.core.errors import did_you_mean
+from jobtest.core.errors import nearest
 
-__all__ = ["Params"]
+__all__ = ["Params", "fix_of"]
 
 
 class Params(Mapping[str, object]):
@@ -39,5 +39,10 @@ class Params(Mapping[str, object]):
         return f"Params({self.__values!r})"
 
     def __missing(self, name: str) -> str:
-        fix = did_you_mean(name, self.__values, what="set are") or f"--job-set {name}=VALUE"
-        return f"parameter {name!r} is not set\n  fix: {fix}"
+        return f"parameter {name!r} is not set\n  fix: {fix_of(name, self.__values)}"
+
+
+def fix_of(name: str, known: Collection[str]) -> str:
+    """Return what to do about a parameter that is asked for and not set."""
+    close = nearest(name, known)
+    return f"did you mean {close!r}?" if close else f"--job-set {name}=VALUE"

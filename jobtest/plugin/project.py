@@ -16,7 +16,7 @@ from jobtest.core.names import Definition, Instance, Links, Reference, link, pic
 from jobtest.core.planner import Plan, make_plan
 from jobtest.plugin import fixtures
 from jobtest.plugin.collect import JobItem, Source, first_line, parameters
-from jobtest.plugin.params import Params
+from jobtest.plugin.params import Params, fix_of
 from jobtest.plugin.source import asked_of
 
 __all__ = ["Asked", "Project", "build_project"]
@@ -164,8 +164,7 @@ class _Builder:
                 elif not _is_misplaced(source, name):
                     references.append(self._value(source, item, name))
             elif name in self.names and (given is None or name not in given.params):
-                if name in source.used or self._is_taken(source, item, name):
-                    self._refuse_both(source, item, name)
+                self._refuse_both(source, item, name)
             if name == "params":
                 self._look_for_params(source)
         return references
@@ -208,6 +207,8 @@ class _Builder:
         return source.at
 
     def _refuse_both(self, source: Source, item: JobItem, name: str) -> None:
+        if name not in source.used and not self._is_taken(source, item, name):
+            return  # an autouse fixture, which nobody asks for by its name
         definition = item._fixtureinfo.name2fixturedefs[name][-1]
         self.problems.append(
             Problem(
@@ -242,12 +243,8 @@ class _Builder:
             for asked, line in asked_of(function, "params"):
                 if asked not in self._params and not hasattr(Params, asked):
                     what = f"{name} asks for the parameter {asked!r}, which is not set"
-                    fix = did_you_mean(asked, list(self._params), what="set are")
-                    self.problems.append(
-                        Problem(
-                            what=what, at=(f"{file}:{line} {name}",), fix=fix or f"--job-set {asked}=VALUE"
-                        )
-                    )
+                    at = f"{file}:{line} {name}"
+                    self.problems.append(Problem(what=what, at=(at,), fix=fix_of(asked, list(self._params))))
 
     # --- jobs ---
 
@@ -296,7 +293,7 @@ def _process_wide(item: JobItem) -> str:
         for name in PROCESS_WIDE:
             if name in item.fixturenames:
                 return f"it uses {name}"
-    if "filterwarnings" in item.source.marked:
+    if fixtures.has_mark(item, "filterwarnings"):
         return "it has warning filters of its own"
     return ""
 

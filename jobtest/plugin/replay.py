@@ -5,13 +5,13 @@ plugins that hook into it. The lean path makes the same three reports and sends 
 `pytest_runtest_logreport`.
 
 A job that owes a cleanup, or holds something open, has its last report when that is done, so that a failing
-cleanup is part of it. The full path cannot report in two parts: it waits, unless the job failed.
+cleanup is part of it. The full path cannot report in two parts: it waits, unless `--pdb` is to look into a failure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -68,20 +68,13 @@ class Replay:
         self._session, self._full, self._run_id = session, full, run_id
         self._records: dict[str, JobRecord] = {}
         self._outputs: dict[str, list[tuple[str, Output]]] = {}
-        self._waiting: dict[str, Mapping[Phase, BaseException]] = {}
+        self._waiting: set[str] = set()
         manager = session.config.pluginmanager
         idle = [plugin for plugin in map(manager.get_plugin, ("assertion", "warnings")) if plugin is not None]
         self._protocol = manager.subset_hook_caller("pytest_runtest_protocol", remove_plugins=idle)
 
-    def set_up_output(self, item: JobItem, output: Output) -> None:
-        """Keep what the set-up of fixtures printed."""
-        self._keep(item, "setup", output)
-
-    def tail_output(self, item: JobItem, output: Output) -> None:
-        """Keep what teardown, closing and cleanup printed."""
-        self._keep(item, "teardown", output)
-
-    def _keep(self, item: JobItem, when: str, output: Output) -> None:
+    def keep(self, item: JobItem, when: Literal["setup", "teardown"], output: Output) -> None:
+        """Keep what was printed outside of attempts: by fixtures, by what closes and cleans up."""
         if output.stdout or output.stderr or output.log:
             self._outputs.setdefault(item.id_, []).append((when, output))
 
@@ -92,8 +85,11 @@ class Replay:
         self._records[item.id_] = record
         self._record(item, record, errors)
         if self._full:
-            if whole or record.outcome not in GOOD:
+            failed = record.outcome is Outcome.FAILED
+            if whole or (failed and self._session.config.option.usepdb):
                 self._replay(item)
+            elif failed:
+                self._waiting.add(item.id_)
             return
         item.ihook.pytest_runtest_logstart(nodeid=item.id_, location=item.location)
         setup = self._report(item, "setup")
@@ -104,17 +100,26 @@ class Replay:
 
     def torn_down(self, item: JobItem, record: JobRecord) -> None:
         """Report the rest of a job."""
+        self._waiting.discard(item.id_)
         if not self._full:
             self._finish(item, None)
-        elif record.outcome in GOOD:
+        elif not (record.outcome is Outcome.FAILED and self._session.config.option.usepdb):
             self._replay(item)
         elif "teardown" in item.recorded:
             self._report(item, "teardown")
+
+    @property
+    def enough(self) -> str:
+        """Why to stop for the sake of failures that are not reported yet, or empty."""
+        most = self._session.config.option.maxfail or 0
+        failures = self._session.testsfailed + len(self._waiting)
+        return f"stopping after {failures} failures" if self._waiting and 0 < most <= failures else ""
 
     def _replay(self, item: JobItem) -> None:
         fixtures.again(item)
         self._protocol(item=item, nextitem=None)
         item.recorded.clear()
+        self._outputs.pop(item.id_, None)
 
     def _finish(self, item: JobItem, like: pytest.TestReport | None) -> None:
         self._report(item, "teardown", like)

@@ -84,6 +84,7 @@ class Orchestration:
         self.files = ReportFiles(options)
         self._clock = clock
         self._problems = 0
+        self._untold: list[str] = []
 
     # --- collection ---
 
@@ -98,7 +99,7 @@ class Orchestration:
         """Collect all there is, whatever is wrong with it, and keep the garbage collector away from it.
 
         `-x` is for jobs: all errors of a project are told at once. What is collected lives to the end of the
-        session; the collector would go over all of it again and again, a third of the time of a large project.
+        session; the collector would go over it again and again, a third of the time of a large project.
         """
         most, self.config.option.maxfail = self.config.option.maxfail, 0
         gc.unfreeze()
@@ -222,6 +223,11 @@ class Orchestration:
         report = pytest.CollectReport(place, "failed", str(problem), [])
         self.config.hook.pytest_collectreport(report=report)
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Keep what is wrong where there is no terminal to show it."""
+        if report.failed and not self.config.pluginmanager.has_plugin("terminalreporter"):
+            self._untold.append(report.longreprtext)
+
     # --- the run ---
 
     @pytest.hookimpl(tryfirst=True)
@@ -229,7 +235,7 @@ class Orchestration:
         """Run the jobs."""
         if self._problems:
             errors = f"{self._problems} error{'s' if self._problems != 1 else ''}"
-            raise pytest.UsageError(f"{errors} in the project, nothing was run")
+            raise pytest.UsageError("\n".join([*self._untold, f"{errors} in the project, nothing was run"]))
         if self.plan is None or self.config.option.collectonly or not session.items:
             return True
         self._run(session, self.plan)
@@ -271,6 +277,8 @@ class Orchestration:
         with room.open(jobs[0]), self._ctrl_c(engine, room):
             engine.run()
         room.tell_warnings()
+        if bodies.exit is not None:
+            raise bodies.exit
 
     def _executor(self) -> Executor:
         inner = ThreadExecutor() if self.options.workers > 1 else InlineExecutor()

@@ -300,6 +300,13 @@ def test_two_instances_of_one_id_cannot_be_gathered():
     assert problems(up, define("a.py", "app", needs("b"))) == []
 
 
+def test_two_instances_of_the_same_parameters_cannot_be_told_apart():
+    same = tuple(Instance(f"a.py::job_b[{n}]", {"n": 1}, ((("n",), str(n)),)) for n in "xy")
+    up = Definition("a.py::job_b", "b", "a.py", "a.py:1 job_b", same)
+    (said,) = problems(up, define("a.py", "app", takes("b"), instances=over(n=[1])))
+    assert said.startswith("job 'app' gathers 'b', and two of its instances have the id ''\n")
+
+
 @given(st.permutations(["a", "b", "c", "d"]), st.permutations([1, 2, 3]))
 def test_linking_does_not_depend_on_the_order_of_definitions(names, values):
     made = {

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -36,7 +37,8 @@ def test_every_public_name_is_there():
 
 
 def python(code):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    root = Path(jobtest.__file__).parents[1]
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=root)
 
 
 def test_hypothesis_is_imported_only_for_strategies():

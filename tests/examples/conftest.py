@@ -22,15 +22,27 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 NOT_THE_USERS = ("PYTEST_", "JOBTEST_", "COVERAGE_", "GITHUB_", "GITLAB_", "CI")
 
 
+OF_THIS_RUN = (
+    "platform ",
+    "cachedir: ",
+    "hypothesis profile ",
+    "run: ",
+    "rootdir: ",
+    "configfile: ",
+    "plugins: ",
+    "reports: ",
+    "slowest: ",
+    "critical path: ",
+    "written: ",
+)
+
+
 def normalised(output: str) -> str:
     """The output without what differs between machines, versions and runs."""
-    kept = [
-        line.rstrip()
-        for line in output.splitlines()
-        if not line.startswith(("platform ", "cachedir: ", "rootdir: ", "configfile: ", "plugins: "))
-    ]
-    text = "\n".join(kept)
+    kept = (line.rstrip() for line in output.splitlines() if not line.startswith(OF_THIS_RUN))
+    text = "\n".join(line for line in kept if line.strip(" ^") or not line)
     text = re.sub(r"\b\d+(\.\d+)?(ms|s)\b", "TIME", text)
+    text = re.sub(r"^(\w+) = \{.*\}$", r"\1 = {...}", text, flags=re.MULTILINE)
     return re.sub(r"([=_-])\1{4,}", r"\1\1\1\1\1", text).strip() + "\n"
 
 
@@ -54,7 +66,7 @@ class Done:
     def jobs(self) -> dict[str, dict]:
         """What the report says of each job, by name with parameters, like `scan[json]`."""
         assert self.report is not None, self.output
-        return {re.sub(r"^.*::(job|check)_", "", job["id"]): job for job in self.report["jobs"]}
+        return {job["name"] + "".join(re.findall(r"\[.*", job["id"])): job for job in self.report["jobs"]}
 
     def having(self, outcome: str) -> set[str]:
         """The jobs that ended like this."""
@@ -77,17 +89,13 @@ class Example:
         """Run `pytest ARGUMENTS` in the copy, or from another folder."""
         report = self.folder.parent / "report.json"
         report.unlink(missing_ok=True)
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-p",
-            "no:cacheprovider",
-            f"--job-report={report}",
-            *arguments,
-        ]
+        command = [sys.executable, "-m", "pytest", *arguments]
         environment = {key: value for key, value in os.environ.items() if not key.startswith(NOT_THE_USERS)}
         environment |= {"COLUMNS": "100", "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        # Other plugins of this environment may print what they like, and take long to import.
+        environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        options = ["-p", "jobtest.plugin", "-p", "no:cacheprovider", f"--job-report={report}"]
+        environment["PYTEST_ADDOPTS"] = shlex.join(options)
         start = time.perf_counter()
         done = subprocess.run(
             command,

@@ -1,3 +1,5 @@
+from xml.etree import ElementTree
+
 import pytest
 
 
@@ -74,9 +76,10 @@ def test_a_further_run_changes_nothing_within_two_seconds(story):
 
 def test_the_folder_of_the_example_is_the_root_wherever_the_command_is_given(copy_of, story):
     flat = copy_of(story.example)
-    done = flat.run("--orchestrate", "movie_night", cwd=flat.folder.parent)
+    done = flat.run("--orchestrate", "movie_night", "--junitxml=junit.xml", cwd=flat.folder.parent)
     assert done.exit_code == 0
     assert done.recap == "18 jobs: 18 unchanged"
+    assert len(list(ElementTree.parse(flat.folder.parent / "junit.xml").iter("testcase"))) == 18
 
 
 def test_eight_workers_bring_about_the_same_evening(copy_of, story):

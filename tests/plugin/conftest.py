@@ -201,6 +201,7 @@ class Jobs:
                 *args,
                 plugins=[recorder, *plugins],
             )
+        assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str(), result.stdout.str()
         return Run(result, recorder, seen)
 
     def __call__(self, source, *args, conftest=None, files=None, plugins=()):
