@@ -18,7 +18,7 @@ def job_invite(flat, friend, params):
 
 
 def check_arrive(flat, friend):
-    assert flat.look(friend).startswith("on the couch")
+    assert flat.look(friend) == f"on the couch, brought {BRINGS[friend]}"
 
 
 @each_friend

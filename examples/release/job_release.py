@@ -102,7 +102,7 @@ def job_key(key_file):
     key_file.parent.mkdir(parents=True, exist_ok=True)
     key_file.touch(mode=0o600)
     key_file.chmod(0o600)
-    if not key_file.read_text():
+    if len(key_file.read_text()) != 64:
         key_file.write_text(secrets.token_hex(32))
 
 

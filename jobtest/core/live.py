@@ -32,10 +32,10 @@ class Live:
     Attributes:
         missing: Upstream edges that are not satisfied.
         pending: Upstream jobs whose values are being made for it.
-        takers: Consumers of its value that have not ended, or hold something open themselves.
+        takers: Consumers of its value, or of what it holds open, that have not ended, or hold something open
+            themselves.
         counted: It has been counted as satisfied by those that wait for it.
         turn: Number of its last run phase among all that have started, until one of them was entered.
-        entered: Its run phase has been entered.
         holds: Its run phase holds something open, for all that is known.
         doomed: How it ends for the sake of an upstream job, as soon as it can.
     """
@@ -51,7 +51,6 @@ class Live:
     pending: set[str] | None = None
     counted: bool = False
     turn: int = 0
-    entered: bool = False
     holds: bool = False
     doomed: JobEnded | None = None
     outcome: Outcome | None = None

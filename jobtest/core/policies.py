@@ -4,7 +4,8 @@ The table (PRODUCT 4). `check` and `recheck` ask the same function; a job withou
 
 | phase | verdict | then |
 |---|---|---|
-| check | ok | end `unchanged`; or run, if forced; or hold, if its value is taken and there is none |
+| check | ok | end `unchanged` (`changed` if an earlier attempt ran); or run, if forced; or hold, if its
+value is taken and there is none |
 | check | not_holding | run; a gate: try again or end `failed (check_failed)` |
 | check, recheck | broken | end `failed (broken_check)` |
 | any | setup_error | try again or end `failed (setup_error)` |
@@ -23,10 +24,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from jobtest.core.events import PhaseEnded
-from jobtest.core.model import Failure, Job, Kind, Outcome, Phase, Retry, Verdict
+from jobtest.core.events import Event, JobEnded, PhaseEnded, PhaseStarted
+from jobtest.core.model import EdgeKind, Failure, Job, Kind, OnFailure, Outcome, Phase, Retry, Verdict
 
-__all__ = ["Again", "End", "Go", "Hold", "Progress", "Step", "first_phase", "next_step", "retry_delay"]
+__all__ = [
+    "Again",
+    "End",
+    "Go",
+    "Hold",
+    "Progress",
+    "Step",
+    "dooms",
+    "first_phase",
+    "held",
+    "may_take_back",
+    "next_step",
+    "retry_delay",
+    "uses",
+]
 
 LONGEST_DELAY = 365 * 86400.0
 """Seconds that no delay exceeds if the user does not say: a year, which any clock can count."""
@@ -41,6 +56,7 @@ class Progress:
         must_run: It runs even if its check holds, and this is why; empty if not.
         wanted: Another job takes its value.
         has_value: It has a value.
+        entered: Its run phase has been entered, in this attempt or an earlier one.
         reason: Why it runs, for the report.
         run_failure: What its run phase raised in this attempt.
         pending: How it ends once its describe function has answered.
@@ -50,6 +66,7 @@ class Progress:
     must_run: str = ""
     wanted: bool = False
     has_value: bool = False
+    entered: bool = False
     reason: str = ""
     run_failure: Failure | None = None
     pending: Outcome | None = None
@@ -129,9 +146,17 @@ def _after_check(job: Job, progress: Progress, ended: PhaseEnded, said: str) -> 
     if job.has_run and progress.must_run:
         return Go(Phase.RUN, progress.must_run)
     if job.has_describe:
-        return Go(Phase.DESCRIBE, "check holds")
+        return Go(Phase.DESCRIBE, progress.reason if progress.entered else "check holds")
     if job.has_run and progress.wanted and not progress.has_value:
         return Hold()
+    return held(progress)
+
+
+def held(progress: Progress) -> End:
+    """Return how a job ends whose check holds before its run phase: changed, if an earlier attempt ran."""
+    if progress.entered:
+        note = f"its check held before attempt {progress.attempt} ran"
+        return End(Outcome.CHANGED, progress.reason, None, (note,))
     return End(Outcome.UNCHANGED, "check holds")
 
 
@@ -191,6 +216,25 @@ _AFTER: dict[Phase, Callable[[Job, Progress, PhaseEnded, str], Step]] = {
     Phase.RECHECK: _after_recheck,
     Phase.DESCRIBE: _after_describe,
 }
+
+
+def uses(kind: EdgeKind, upstream: Job) -> bool:
+    """Tell whether an edge makes use of what its upstream job made: its value, or what it holds open."""
+    return kind is EdgeKind.VALUE or (kind is EdgeKind.NEEDS and upstream.is_generator)
+
+
+def dooms(upstream: Job, outcome: Outcome, kind: EdgeKind, *, has_value: bool) -> bool:
+    """Tell whether a job that did not end well takes with it the one at the other end of an edge."""
+    if outcome is Outcome.FAILED and upstream.on_failure is OnFailure.CONTINUE:
+        return kind is EdgeKind.VALUE and not has_value
+    return kind is not EdgeKind.AFTER
+
+
+def may_take_back(decided: Event | None) -> bool:
+    """Tell whether a decision not carried out may be taken back: not the end or the rest of an attempt."""
+    if isinstance(decided, PhaseStarted):
+        return decided.phase is Phase.RUN
+    return not isinstance(decided, JobEnded)
 
 
 def retry_delay(retry: Retry, attempt: int, failure: Failure | None, chance: float) -> float | None:

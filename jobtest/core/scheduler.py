@@ -46,7 +46,21 @@ from jobtest.core.events import (
 from jobtest.core.live import Live, State
 from jobtest.core.model import EdgeKind, OnFailure, Outcome, Phase, Verdict
 from jobtest.core.planner import Plan
-from jobtest.core.policies import Again, End, Go, Hold, Progress, Step, first_phase, next_step, retry_delay
+from jobtest.core.policies import (
+    Again,
+    End,
+    Go,
+    Hold,
+    Progress,
+    Step,
+    dooms,
+    first_phase,
+    held,
+    may_take_back,
+    next_step,
+    retry_delay,
+    uses,
+)
 from jobtest.core.queue import ReadyQueue
 from jobtest.core.tail import Tail
 
@@ -200,7 +214,7 @@ class Scheduler:
         live.state, live.phase = State.ACTIVE, event.phase
         if event.phase is Phase.RUN:
             live.progress.reason = live.progress.reason or live.decision.reason
-            if not live.entered:
+            if not live.progress.entered:
                 self._turns += 1
                 live.turn = self._turns
 
@@ -216,7 +230,7 @@ class Scheduler:
         if event.phase is Phase.RUN:
             self._run_ended(live, event)
         decided = self._decision(live, next_step(live.job, live.progress, event))
-        doomed = live.doomed if event.phase is Phase.CHECK or self._may_cancel(decided) else None
+        doomed = live.doomed if event.phase is Phase.CHECK or may_take_back(decided) else None
         self._decided[event.job] = doomed or decided
 
     def _run_ended(self, live: Live, event: PhaseEnded) -> None:
@@ -225,9 +239,9 @@ class Scheduler:
         if event.verdict in NOT_ENTERED:
             return
         live.holds = live.job.is_generator and event.verdict is Verdict.OK
-        if live.job.has_cleanup and not live.entered:
+        if live.job.has_cleanup and not live.progress.entered:
             self._tail.owe(live.job.id, live.turn)
-        live.entered = True
+        live.progress.entered = True
 
     def _decision(self, live: Live, step: Step) -> Event:
         id, progress = live.job.id, live.progress
@@ -256,7 +270,7 @@ class Scheduler:
             if waits_for:
                 return AttemptSuspended(id, progress.attempt, waits_for)
         elif step.phase is Phase.DESCRIBE:
-            progress.pending = Outcome.UNCHANGED if live.phase is Phase.CHECK else Outcome.CHANGED
+            progress.pending = Outcome.CHANGED if progress.entered else Outcome.UNCHANGED
             progress.reason = step.reason
         return PhaseStarted(id, progress.attempt, step.phase)
 
@@ -309,29 +323,20 @@ class Scheduler:
         self._queue.clear()
         self._backoff.clear()
         for id, live in self._live.items():
-            if live.state not in (State.ACTIVE, State.ENDED) and self._may_cancel(self._decided.get(id)):
-                held = live.state is State.IDLE and live.phase is not None
+            if live.state not in (State.ACTIVE, State.ENDED) and may_take_back(self._decided.get(id)):
+                holds = live.state is State.IDLE and live.phase is not None
                 live.state = State.DECIDING
-                end = (
-                    JobEnded(id, Outcome.UNCHANGED, "check holds")
-                    if held
-                    else JobEnded(id, Outcome.CANCELLED, reason)
-                )
-                self._decided[id] = end
-
-    @staticmethod
-    def _may_cancel(decided: Event | None) -> bool:
-        """Tell whether a decision not carried out may be taken back: not the end or rest of an attempt."""
-        if isinstance(decided, PhaseStarted):
-            return decided.phase is Phase.RUN
-        return not isinstance(decided, JobEnded)
+                self._decided[id] = _end(id, held(live.progress) if holds else End(Outcome.CANCELLED, reason))
 
     # --- readiness ---
 
     def _new(self, id: str, position: int) -> Live:
         graph, decision = self.plan.graph, self.plan.decisions[id]
-        takers = sum(1 for _, kind in graph.downstream(id) if kind is EdgeKind.VALUE)
-        progress = Progress(must_run=decision.must_run, wanted=takers > 0)
+        down = graph.downstream(id)
+        takers = sum(1 for _, kind in down if uses(kind, graph[id]))
+        progress = Progress(
+            must_run=decision.must_run, wanted=any(kind is EdgeKind.VALUE for _, kind in down)
+        )
         return Live(graph[id], decision, position, len(graph.upstream(id)), takers, progress)
 
     def _begin(self) -> None:
@@ -390,8 +395,10 @@ class Scheduler:
 
     def _end_idle(self, live: Live) -> None:
         live.state = State.DECIDING
-        reason = "not needed" if live.phase is None else "check holds"
-        self._decided[live.job.id] = JobEnded(live.job.id, Outcome.UNCHANGED, reason)
+        not_needed = End(Outcome.UNCHANGED, "not needed")
+        self._decided[live.job.id] = _end(
+            live.job.id, not_needed if live.phase is None else held(live.progress)
+        )
 
     def _satisfy(self, live: Live) -> None:
         """Count this job as satisfied for those that wait for it, once; so on for those that idle then."""
@@ -421,7 +428,7 @@ class Scheduler:
         for id, kind in self.plan.graph.downstream(event.job):
             other = self._live[id]
             if not good:
-                if self._dooms(live, event, kind):
+                if dooms(live.job, event.outcome, kind, has_value=live.progress.has_value):
                     self._doom(live, event, other)
                 elif not live.counted and self._one_less(other):
                     self._satisfy(other)
@@ -429,12 +436,6 @@ class Scheduler:
                 other.pending.remove(event.job)
                 if not other.pending and other.state is State.WAITING:
                     self._get_ready(other)
-
-    @staticmethod
-    def _dooms(live: Live, event: JobEnded, kind: EdgeKind) -> bool:
-        if event.outcome is Outcome.FAILED and live.job.on_failure is OnFailure.CONTINUE:
-            return kind is EdgeKind.VALUE and not live.progress.has_value
-        return kind is not EdgeKind.AFTER
 
     def _doom(self, live: Live, event: JobEnded, other: Live) -> None:
         if other.state is State.ENDED or other.doomed is not None or other.decision.skip:
@@ -456,7 +457,7 @@ class Scheduler:
         """End a job for the sake of an upstream one, unless it has just come to its own end."""
         assert live.doomed is not None
         id = live.job.id
-        if not self._may_cancel(self._decided.get(id)):
+        if not may_take_back(self._decided.get(id)):
             return
         if live.state is State.BACKOFF:
             self._backoff = [(due, job) for due, job in self._backoff if job != id]
@@ -468,8 +469,8 @@ class Scheduler:
     def _tell_upstream(self, live: Live) -> None:
         """Tell the jobs whose values it takes that it wants none any more."""
         for edge in self.plan.graph.upstream(live.job.id):
-            if edge.kind is EdgeKind.VALUE:
-                upstream = self._live[edge.upstream]
+            upstream = self._live[edge.upstream]
+            if uses(edge.kind, upstream.job):
                 upstream.takers -= 1
                 if not upstream.takers and upstream.state is State.IDLE:
                     self._end_idle(upstream)

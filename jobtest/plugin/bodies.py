@@ -131,8 +131,8 @@ class JobBodies:
     def job_over(self, job: str) -> None:
         """Tear down and report a job that has ended; its last report waits for what it still owes.
 
-        What it holds open may use its fixtures until it is closed. Only those that belong to the whole process go
-        at once, as other jobs run from here on.
+        What it holds open may use its fixtures until it is closed. Only those that belong to the whole process
+        go at once, as other jobs run from here on.
         """
         item, record = self._project.items[job], self.engine.summary.jobs[job]
         owed = _owed(self.engine.plan.graph[job], record)
@@ -160,7 +160,7 @@ class JobBodies:
         self._reported()
 
     def _reported(self) -> None:
-        """Tell warnings, and stop if whoever heard the report has had enough: -x, --maxfail, another plugin."""
+        """Tell warnings, and stop if whoever heard the report has had enough: -x, --maxfail, a plugin."""
         self._room.tell_warnings()
         enough = self._session.shouldfail or self._session.shouldstop or self._replay.enough
         if enough:
@@ -234,8 +234,9 @@ class JobBodies:
         with self._fixtures(item, "teardown"):
             errors = self._state.leave(item)
         self._requests.pop(item.id_, None)
-        if errors:
-            self._torn.setdefault(item.id_, []).extend(errors)
+        for error in errors:
+            self._heed_exit(error)
+            self._torn.setdefault(item.id_, []).append(error)
 
     def _let_go(self, item: JobItem) -> None:
         """Count an item as done, and keep what teardown raised for its last report."""
@@ -246,6 +247,8 @@ class JobBodies:
         else:
             errors += self._state.done(item)
         if errors:
+            for error in errors:
+                self._heed_exit(error)
             item.recorded["teardown"] = fixtures.together(errors)
 
     def _refuse(self, name: str) -> None:

@@ -106,6 +106,12 @@ class JobItem(pytest.Function):
         self.id_: str = self.nodeid
         self.recorded: dict[str, BaseException] = {}
         self.exclusive = ""
+        self.hooks: Any = None
+
+    @property
+    def ihook(self) -> Any:
+        """The hooks to call for it; others while it is replayed."""
+        return self.hooks or super().ihook
 
     @cached_property
     def above(self) -> tuple[Any, ...]:

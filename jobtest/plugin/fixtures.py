@@ -40,6 +40,7 @@ __all__ = [
     "PRIVATE",
     "AttemptFixtures",
     "JobSetupState",
+    "QuietHooks",
     "Registry",
     "Shared",
     "again",
@@ -277,6 +278,20 @@ def filter_warnings(item: JobItem, state: JobSetupState) -> None:
         applied = warnings_for(item.config, item)
         applied.__enter__()
         state.addfinalizer(lambda: applied.__exit__(None, None, None), item)
+
+
+class QuietHooks:
+    """The hooks that an item sees, but for pytest's capture: other jobs print while one is replayed."""
+
+    def __init__(self, item: JobItem) -> None:
+        self._manager = item.config.pluginmanager
+        hidden = getattr(item.ihook, "remove_mods", ())
+        self._without = [*hidden, self._manager.get_plugin("capturemanager")]
+
+    def __getattr__(self, name: str) -> object:
+        caller = self._manager.subset_hook_caller(name, remove_plugins=self._without)
+        self.__dict__[name] = caller
+        return caller
 
 
 class JobSetupState:

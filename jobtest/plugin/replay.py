@@ -5,7 +5,8 @@ plugins that hook into it. The lean path makes the same three reports and sends 
 `pytest_runtest_logreport`.
 
 A job that owes a cleanup, or holds something open, has its last report when that is done, so that a failing
-cleanup is part of it. The full path cannot report in two parts: it waits, unless `--pdb` is to look into a failure.
+cleanup is part of it. The full path cannot report in two parts: it waits, unless `--pdb` is to look into a
+failure.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ class Replay:
         self._records: dict[str, JobRecord] = {}
         self._outputs: dict[str, list[tuple[str, Output]]] = {}
         self._waiting: set[str] = set()
+        self._hooks: dict[object, fixtures.QuietHooks] = {}
         manager = session.config.pluginmanager
         idle = [plugin for plugin in map(manager.get_plugin, ("assertion", "warnings")) if plugin is not None]
         self._protocol = manager.subset_hook_caller("pytest_runtest_protocol", remove_plugins=idle)
@@ -117,7 +119,11 @@ class Replay:
 
     def _replay(self, item: JobItem) -> None:
         fixtures.again(item)
+        if item.parent not in self._hooks:
+            self._hooks[item.parent] = fixtures.QuietHooks(item)
+        item.hooks = self._hooks[item.parent]
         self._protocol(item=item, nextitem=None)
+        item.hooks = None
         item.recorded.clear()
         self._outputs.pop(item.id_, None)
 

@@ -225,7 +225,7 @@ def test_the_bound_of_graham(graph, workers, data):
 
 @given(my.graphs(), st.data())
 def test_a_job_without_downstream_never_changes_others(graph, data):
-    """With places enough; the added job asks only for jobs that are kept true anyway, and makes no way longer."""
+    """With places enough; the added job asks only for what is kept true anyway, and makes no way longer."""
     free = [replace(job, exclusive="", resources={}) for job in graph]
     checked = [job.id for job in free if job.has_check]
     kinds = data.draw(st.lists(st.sampled_from(checked), unique=True, max_size=3)) if checked else []

@@ -159,7 +159,7 @@ def test_a_failure_to_close_what_a_failed_attempt_holds_open_does_not_end_the_ru
 
     plan = plan_of(Job.of("a", check=True, is_generator=True, retry=Retry(retries=1)))
     summary = run(plan, {"a": Functions(check=lambda: len(state.append(1) or state) > 2, run=body)})
-    assert outcomes(summary) == {"a": "unchanged"}
+    assert outcomes(summary) == {"a": "changed"}
 
 
 def test_a_generator_that_does_not_close_makes_the_run_fail_and_the_job_not():

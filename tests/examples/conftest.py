@@ -21,7 +21,6 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 NOT_THE_USERS = ("PYTEST_", "JOBTEST_", "COVERAGE_", "GITHUB_", "GITLAB_", "CI")
 
-
 OF_THIS_RUN = (
     "platform ",
     "cachedir: ",
@@ -91,7 +90,7 @@ class Example:
         report.unlink(missing_ok=True)
         command = [sys.executable, "-m", "pytest", *arguments]
         environment = {key: value for key, value in os.environ.items() if not key.startswith(NOT_THE_USERS)}
-        environment |= {"COLUMNS": "100", "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        environment |= {"COLUMNS": "100", "PY_COLORS": "0", "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}
         # Other plugins of this environment may print what they like, and take long to import.
         environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         options = ["-p", "jobtest.plugin", "-p", "no:cacheprovider", f"--job-report={report}"]

@@ -226,12 +226,14 @@ def test_params_are_read_as_attributes_and_items(jobs, workers):
     run = jobs(
         """
     from seen import note
-    def job_a(params): note((params.movie, params["year"], params.get("none"), sorted(params), "movie" in params))
+    def job_a(params):
+        note((params.movie, params["year"], params.get("none"), sorted(params), "movie" in params))
     """,
         workers,
         "--job-set=movie=MST3K",
         files={
-            "pyproject.toml": "[tool.pytest.ini_options]\n[tool.jobtest]\nparams = {movie = 'x', year = 1988}\n"
+            "pytest.ini": "[pytest]\n",
+            "jobtest.toml": "params = {movie = 'x', year = 1988}\n",
         },
     )
     assert run.seen == [("MST3K", 1988, None, ["movie", "year"], True)]

@@ -1,4 +1,4 @@
-"""Fixtures that fail: at set-up the job fails, at teardown it is an error of pytest and changes no outcome."""
+"""Fixtures that fail: at set-up the job fails, at teardown it is an error that changes no outcome."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Function scope: fresh for every attempt, the same within one, never shared between two jobs that run at once."""
+"""Function scope: fresh for every attempt, the same within one, never shared between two jobs at once."""
 
 import pytest
 

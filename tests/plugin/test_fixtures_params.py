@@ -1,4 +1,4 @@
-"""Parametrised fixtures: one instance for each parameter, alive side by side, joined with the jobs they ask for."""
+"""Parametrised fixtures: one instance for each parameter, side by side, joined with the jobs they ask for."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How names find fixtures and jobs: override chains, getfixturevalue, usefixtures, fixtures that ask for jobs."""
+"""How names find fixtures and jobs: overriding, getfixturevalue, usefixtures, fixtures that ask for jobs."""
 
 import pytest
 
@@ -346,7 +346,8 @@ def test_the_request_knows_its_job(jobs, workers):
 
     @pytest.fixture
     def room(request):
-        note((request.node.name, request.function.__name__, request.module.__name__.rpartition(".")[2], request.scope))
+        note((request.node.name, request.function.__name__, request.scope))
+        note(request.module.__name__.rpartition(".")[2])
         note(request.node.get_closest_marker("colour").args[0])
         note(request.config.rootpath.samefile(request.path.parent))
         note(request.cls)
@@ -358,7 +359,7 @@ def test_the_request_knows_its_job(jobs, workers):
         workers,
         files={"pytest.ini": "[pytest]\nmarkers = colour: of a job\n"},
     )
-    assert run.seen == [("job_a", "job_a", "job_it", "function"), "red", True, None, True]
+    assert run.seen == [("job_a", "job_a", "function"), "job_it", "red", True, None, True]
 
 
 @both_ways

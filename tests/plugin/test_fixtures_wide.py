@@ -1,4 +1,4 @@
-"""Module, package, class and session scope: set up once, shared by all, torn down after the last job and not before."""
+"""Module, package and session scope: set up once, shared by all, torn down after the last job and not before."""
 
 import re
 
@@ -135,15 +135,14 @@ def test_a_class_scoped_fixture_belongs_to_the_job_as_it_does_to_a_function_in_p
 @pytest.mark.parametrize("phase", ["check", "run"])
 @both_ways
 def test_a_session_fixture_that_one_phase_asks_for_is_shared_with_other_jobs(jobs, workers, phase):
-    asks = {"check": ("of_session", ""), "run": ("", "of_session")}[phase]
+    asked = {"check": "", "run": "", phase: "of_session"}
     run = jobs(
-        """
+        f"""
     from seen import note, notes
-    def check_a(%s): return "a" in notes
-    def job_a(%s): note("a")
+    def check_a({asked["check"]}): return "a" in notes
+    def job_a({asked["run"]}): note("a")
     def job_b(of_session): note("b")
-    """
-        % asks,
+    """,
         workers,
         conftest=THREE_SCOPES,
     )

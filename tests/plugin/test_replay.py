@@ -134,14 +134,16 @@ def run_on(path, jobs, source, *args):
 
 
 def plain(report):
-    """Every attribute of a report but times, the id of the run, and what is printed by whoever comes first or last."""
+    """Every attribute of a report but times, the id of the run, and what whoever comes first or last prints."""
     found = dict(vars(report))
     for time in ("duration", "start", "stop"):
         found.pop(time)
     found["user_properties"] = [one for one in found["user_properties"] if one[0] != "jobtest.run_id"]
     found["keywords"] = dict(found["keywords"])
     found["longrepr"] = report.longreprtext
-    narrow = [(name, text.replace("wide up\n", "").replace("wide down\n", "")) for name, text in report.sections]
+    narrow = [
+        (name, text.replace("wide up\n", "").replace("wide down\n", "")) for name, text in report.sections
+    ]
     found["sections"] = [section for section in narrow if section[1]]
     found["repr"] = re.sub(r"0x[0-9a-f]+", "0x", repr(report))
     return found
@@ -215,7 +217,9 @@ def test_both_paths_write_the_same_junit_with_one_case_a_job(jobs):
     assert lean == full
     assert len(lean) == len(run.jobs)
     twice = {name for name, cases in lean.items() if len(cases) > 1}
-    assert twice == {"job_failed_twice", "job_failed_and_badly_cleaned"}, "pytest has no room for both in one case"
+    assert twice == {"job_failed_twice", "job_failed_and_badly_cleaned"}, (
+        "pytest has no room for both in one case"
+    )
 
 
 @both_paths
@@ -300,7 +304,13 @@ def test_a_report_lasts_as_long_as_the_phases_and_says_when_they_began(jobs, pat
 
 @both_paths
 def test_durations_are_those_of_the_bodies(jobs, path):
-    run = run_on(path, jobs, "import time\ndef job_slow(): time.sleep(0.02)\ndef job_fast(): pass", "--durations=1", "-vv")
+    run = run_on(
+        path,
+        jobs,
+        "import time\ndef job_slow(): time.sleep(0.02)\ndef job_fast(): pass",
+        "--durations=1",
+        "-vv",
+    )
     run.stdout.re_match_lines([r"0\.0\ds call +job_it.py::job_slow"])
 
 
@@ -309,7 +319,9 @@ def test_r_a_lists_every_job(jobs, path):
     run = run_on(path, jobs, EVERYTHING, "-J1", "-rA")
     for name, outcome in run.outcomes.items():
         if outcome == "failed":
-            assert re.search(rf"^(FAILED|ERROR) job_it.py::(job|check)_{re.escape(name)}", run.text, re.MULTILINE), name
+            assert re.search(
+                rf"^(FAILED|ERROR) job_it.py::(job|check)_{re.escape(name)}", run.text, re.MULTILINE
+            ), name
     lines = run.text.splitlines()
     assert "CHANGED job_it.py::job_changed" in lines
     assert "UNCHANGED job_it.py::job_holds" in lines
@@ -330,7 +342,12 @@ def test_setup_show_shows_the_fixtures_of_jobs(jobs):
         "-v",
     )
     assert run.outcomes == {"a": "changed"}
-    for line in ("SETUP    S wide", "SETUP    F narrow (fixtures used: wide)", "TEARDOWN F narrow", "TEARDOWN S wide"):
+    for line in (
+        "SETUP    S wide",
+        "SETUP    F narrow (fixtures used: wide)",
+        "TEARDOWN F narrow",
+        "TEARDOWN S wide",
+    ):
         assert line in run.text, run.text
 
 
@@ -347,7 +364,11 @@ def test_fixtures_lists_those_of_jobtest_and_of_the_project(jobs):
         }
     )
     run = jobs.run("--fixtures")
-    for line in ("A fixture of the project.", "A dict of this attempt alone.", "Random numbers, seeded by run and job."):
+    for line in (
+        "A fixture of the project.",
+        "A dict of this attempt alone.",
+        "Random numbers, seeded by run and job.",
+    ):
         assert line in run.text
     assert run.ret == 0
 
