@@ -84,6 +84,13 @@ MUTANTS = [
         "ended.failure",
         "retry_on looks at the recheck, not at the run",
     ),
+    Mutant("policies", "if progress.entered:", "if False:", "what an earlier attempt brought about is unchanged"),
+    Mutant(
+        "policies",
+        "or (kind is EdgeKind.NEEDS and upstream.is_generator)",
+        "",
+        "what is held open is closed before who needs it has ended",
+    ),
     Mutant(
         "policies",
         "if ended.verdict not in _DECIDED_BY",
@@ -196,13 +203,13 @@ MUTANTS = [
     ),
     Mutant(
         "scheduler",
-        "if event.phase is Phase.CHECK or self._may_cancel(decided) else None",
-        "if self._may_cancel(decided) else None",
+        "if event.phase is Phase.CHECK or may_take_back(decided) else None",
+        "if may_take_back(decided) else None",
         "a check under way outlives the failure of its upstream",
     ),
     Mutant(
         "scheduler",
-        "if event.phase is Phase.CHECK or self._may_cancel(decided) else None",
+        "if event.phase is Phase.CHECK or may_take_back(decided) else None",
         "if event.phase is Phase.CHECK else None",
         "a further attempt begins though the upstream failed",
     ),
@@ -214,7 +221,7 @@ MUTANTS = [
     ),
     Mutant(
         "scheduler",
-        "if live.job.has_cleanup and not live.entered:",
+        "if live.job.has_cleanup and not live.progress.entered:",
         "if live.job.has_cleanup:",
         "each attempt owes a cleanup",
     ),
@@ -249,13 +256,13 @@ MUTANTS = [
         "an attempt has the value of the one before",
     ),
     Mutant(
-        "scheduler",
-        "return kind is EdgeKind.VALUE and not live.progress.has_value",
-        "return not live.progress.has_value",
+        "policies",
+        "return kind is EdgeKind.VALUE and not has_value",
+        "return not has_value",
         "`continue` blocks who takes no value",
     ),
     Mutant(
-        "scheduler", "return kind is not EdgeKind.AFTER", "return True", "`after` is blocked by a failure"
+        "policies", "return kind is not EdgeKind.AFTER", "return True", "`after` is blocked by a failure"
     ),
     Mutant(
         "scheduler",
@@ -318,7 +325,7 @@ FIRST = {
     "model": ["core/test_model.py"],
     "names": ["core/test_names.py"],
     "planner": ["core/test_planner.py"],
-    "policies": ["core/test_policies.py"],
+    "policies": ["core/test_policies.py", "core/test_downstream_table.py"],
     "queue": ["core/test_queue.py"],
     "summary": ["core/test_summary.py"],
 }
@@ -335,7 +342,9 @@ def survives(mutant: Mutant) -> bool:
         copy = Path(folder)
         leave_out = shutil.ignore_patterns("__pycache__", ".hypothesis")
         shutil.copytree(ROOT / "jobtest", copy / "jobtest", ignore=leave_out)
-        shutil.copytree(ROOT / "tests", copy / "tests", ignore=leave_out)
+        for name in ("core", "engine"):
+            shutil.copytree(ROOT / "tests" / name, copy / "tests" / name, ignore=leave_out)
+        shutil.copy(ROOT / "tests" / "conftest.py", copy / "tests")
         shutil.copy(ROOT / "pyproject.toml", copy)
         target = copy / "jobtest" / "core" / f"{mutant.file}.py"
         target.write_text(target.read_text().replace(mutant.old, mutant.new))

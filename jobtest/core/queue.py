@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from jobtest.core.errors import Problem, ProjectError
 from jobtest.core.model import Job
 
-__all__ = ["AGEING", "ReadyQueue"]
+__all__ = ["AGEING", "ReadyQueue", "too_much"]
 
 AGEING = 100
 """Starts after which a waiting job is worth one priority more than a newcomer, and steps aside no more."""
@@ -65,17 +65,7 @@ class ReadyQueue:
         Raises:
             ProjectError: with one problem for each job and resource.
         """
-        problems = [
-            Problem(
-                what=f"job {job.label!r} asks for {amount} of resource {name!r}, "
-                f"and there is {self._limits.get(name, 0)}",
-                at=(job.at,) if job.at else (),
-                fix=f"set resources.{name} = {amount} in the settings, or ask for less",
-            )
-            for job in jobs
-            for name, amount in job.resources.items()
-            if amount > self._limits.get(name, 0)
-        ]
+        problems = too_much(jobs, self._limits)
         if problems:
             raise ProjectError(problems)
 
@@ -185,3 +175,18 @@ class ReadyQueue:
                 if place.waiting:
                     heapq.heappush(self._ready, key)
                     break
+
+
+def too_much(jobs: Iterable[Job], limits: Mapping[str, int]) -> list[Problem]:
+    """Return a problem for each job and resource of which it asks for more than there is."""
+    return [
+        Problem(
+            what=f"job {job.label!r} asks for {amount} of resource {name!r}, "
+            f"and there is {limits.get(name, 0)}",
+            at=(job.at,) if job.at else (),
+            fix=f"set resources.{name} = {amount} in the settings, or ask for less",
+        )
+        for job in jobs
+        for name, amount in job.resources.items()
+        if amount > limits.get(name, 0)
+    ]

@@ -98,6 +98,9 @@ class Summary:
 
     Args:
         plan: What was to be done.
+
+    Attributes:
+        values: The values of jobs by id, as far as they are known in this process; put there by the engine.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -110,6 +113,7 @@ class Summary:
         self.exit_status: int | None = None
         self.stopped = ""
         self.jobs: dict[str, JobRecord] = {id: JobRecord(id) for id in plan.graph.jobs}
+        self.values: dict[str, object] = {}
         self._started = 0
         self._last = 0.0
 

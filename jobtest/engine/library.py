@@ -17,6 +17,7 @@ from jobtest.engine.clock import Clock
 from jobtest.engine.executors.inline import InlineExecutor
 from jobtest.engine.executors.protocol import Executor
 from jobtest.engine.executors.thread import ThreadExecutor
+from jobtest.engine.interrupts import ctrl_c
 from jobtest.engine.loop import Engine, Observer, failed
 from jobtest.state.store import Store
 
@@ -61,6 +62,10 @@ class Held:
 
     def __init__(self) -> None:
         self._open: dict[str, Generator[object, None, None]] = {}
+
+    def holds(self, job: str) -> bool:
+        """Tell whether a job holds something open."""
+        return job in self._open
 
     def opener(self, job: str, function: Function) -> Function:
         """Return a function that runs a generator function up to its `yield` and returns what it yields."""
@@ -164,7 +169,8 @@ def run(
         settings: `retry_limit`, `run_id`, `grace` as in `Engine`.
 
     Returns:
-        What the run came to. `exit_status` is 0 or 1.
+        What the run came to, with `values`. Its `exit_status` is 0, 1 if something failed, 2 after Ctrl-C,
+        which ends a run in order.
 
     Raises:
         ProjectError: a job has a check (or none) and its functions do not, or it asks for more than there is.
@@ -182,8 +188,9 @@ def run(
         resources=resources,
         **settings,
     )
-    summary = engine.run()
-    engine.end(1 if failed(summary) else 0)
+    with ctrl_c(engine, lambda: getattr(executor, "calling", False)):
+        summary = engine.run()
+    engine.end(2 if engine.interrupted else 1 if failed(summary) else 0)
     return summary
 
 

@@ -107,7 +107,7 @@ class Engine:
     ) -> None:
         self.plan = plan
         self.summary = Summary(plan)
-        self.values: dict[str, object] = {}
+        self.values: dict[str, object] = self.summary.values
         self.switched_off: list[tuple[Observer, Exception]] = []
         self._bodies = bodies
         self._executor = executor

@@ -121,18 +121,21 @@ class JobBodies:
     def attempt_over(self, job: str) -> None:
         """Close and tear down what an attempt held; another one follows."""
         item = self._project.items[job]
-        try:
-            self._held.closer(job)()
-        except Exception as error:  # noqa: BLE001 - the user's code after its yield
-            self._torn.setdefault(job, []).append(error)
+        if self._held.holds(job):
+            closing = Ticket(self.engine.plan.graph[job], 0, Phase.CLOSE)
+            closed = self._call(item, closing, self._held.closer(job), {})()
+            if closed.output is not None:
+                self._replay.keep(item, "teardown", closed.output)
+            if closed.error is not None:
+                self._torn.setdefault(job, []).append(closed.error)
         self._leave(item, passed=False)
         self._errors.pop(job, None)
 
     def job_over(self, job: str) -> None:
         """Tear down and report a job that has ended; its last report waits for what it still owes.
 
-        What it holds open may use its fixtures until it is closed. Only those that belong to the whole process
-        go at once, as other jobs run from here on.
+        What it holds open may use its fixtures until it is closed. Those that belong to the whole process go
+        at once, as other jobs run from here on.
         """
         item, record = self._project.items[job], self.engine.summary.jobs[job]
         owed = _owed(self.engine.plan.graph[job], record)
@@ -255,7 +258,7 @@ class JobBodies:
         if name.removeprefix("job_") in self._project.names:
             raise JobtestError(
                 f"job {name.removeprefix('job_')!r} is asked for with getfixturevalue, and may not have run\n"
-                "  fix: make it a parameter of the job or of a fixture, or name it in needs"
+                "  fix: make it a parameter of the job, or of a fixture that it uses"
             )
 
     def _outcomes(self, ticket: Ticket) -> dict[str, str]:
@@ -283,7 +286,8 @@ class JobBodies:
         if error is None:
             result = judge(ticket, value, None)
             if result.error is not None:
-                self._errors.setdefault(ticket.job.id, {})[ticket.phase] = result.error
+                shown = pytest.fail.Exception(str(result.error), pytrace=False)
+                self._errors.setdefault(ticket.job.id, {})[ticket.phase] = shown
             return result
         if isinstance(error, pytest.skip.Exception):
             return Result(Verdict.SKIPPED, Failure(error.msg or "skipped"), error=error)

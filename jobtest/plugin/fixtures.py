@@ -490,8 +490,18 @@ def _generates(definition: Any) -> bool:
 
 
 def id_list(callspec: Any) -> list[str]:
-    """Return the ids of a call specification, one for each call of `parametrize` that shows one."""
-    return list(callspec._idlist)
+    """Return the ids of a call specification, one for each call of `parametrize` that shows one.
+
+    pytest escapes what is not ASCII in ids; as keys of a dict they are what the user wrote.
+    """
+    return [_unescaped(one) for one in callspec._idlist]
+
+
+def _unescaped(id: str) -> str:
+    try:
+        return id.encode("ascii").decode("unicode_escape")
+    except UnicodeError:
+        return id
 
 
 def fixture_location(definition: pytest.FixtureDef[Any], rootpath: Path) -> str:

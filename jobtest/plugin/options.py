@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from jobtest.plugin.collect import JobItem
 from jobtest.plugin.files import refuse_unwritable
 from jobtest.plugin.params import Params
 
-__all__ = ["Options", "Selector", "read_options"]
+__all__ = ["Options", "Selector", "read_options", "select"]
 
 GRAPHS = (".mmd", ".dot", ".svg", ".json")
 
@@ -62,12 +62,6 @@ class Selector:
     path: Path
     name: str
 
-    def matches(self, item: JobItem) -> bool:
-        """Tell whether it selects an item."""
-        if not item.path.is_relative_to(self.path):
-            return False
-        return not self.name or self.name in (item.name, item.originalname)
-
 
 def read_options(config: pytest.Config) -> Options:
     """Read settings and command line.
@@ -86,7 +80,8 @@ def read_options(config: pytest.Config) -> Options:
             problems.extend(error.problems)
             return None
 
-    settings = load_settings(config.rootpath)
+    loaded = tried(load_settings, config.rootpath)
+    settings = loaded if isinstance(loaded, Settings) else Settings()
     params = dict(settings.params)
     for text in option.job_set:
         assigned = tried(parse_assignment, text, "--job-set")
@@ -136,6 +131,10 @@ def _refuse(config: pytest.Config) -> None:
     for name, dest in (("--setup-plan", "setupplan"), ("--setup-only", "setuponly")):
         if getattr(option, dest, False):
             raise UsageError([Problem(what=f"{name} is for tests", fix="--plan shows what jobs would do")])
+    if option.trace:
+        raise UsageError(
+            [Problem(what="--trace is for tests", fix="write breakpoint() in the job, and use -J 1")]
+        )
     if option.usepdb and option.job_parallel not in (None, "1"):
         raise UsageError([Problem(what="--pdb needs the jobs one at a time", fix="use -J 1")])
 
@@ -197,8 +196,25 @@ def _selectors(config: pytest.Config) -> tuple[Selector, ...]:
     return tuple(selectors)
 
 
-def unmatched(selector: Selector, items: list[JobItem]) -> Problem:
-    """Return what is wrong with a node id that selects nothing."""
-    names = [item.name for item in items if item.path == selector.path]
-    fix = did_you_mean(selector.name, names, what="it has")
-    return Problem(what=f"{selector.text}: there is no such job", fix=fix or "the file has no jobs")
+def select(
+    selectors: Sequence[Selector], jobs: Sequence[JobItem]
+) -> tuple[set[str], set[str], list[Problem]]:
+    """Return the ids that paths and node ids select, those given by their name, and what selects nothing."""
+    by_name: dict[tuple[Path, str], set[str]] = {}
+    for item in jobs:
+        for name in {item.name, item.originalname}:
+            by_name.setdefault((item.path, name), set()).add(item.id_)
+    selected: set[str] = set()
+    named: set[str] = set()
+    problems = []
+    for selector in selectors:
+        if not selector.name:
+            selected |= {item.id_ for item in jobs if item.path.is_relative_to(selector.path)}
+            continue
+        found = by_name.get((selector.path, selector.name), set())
+        if not found:
+            names = [item.name for item in jobs if item.path == selector.path]
+            fix = did_you_mean(selector.name, names, what="it has") or "the file has no jobs"
+            problems.append(Problem(what=f"{selector.text}: there is no such job", fix=fix))
+        named |= found
+    return selected | named, named, problems

@@ -34,8 +34,8 @@ class _Sink:
 
     def __init__(self, nodeid: str, warned: Recorded) -> None:
         self.nodeid = nodeid
-        self.stdout: list[str] = []
-        self.stderr: list[str] = []
+        self.stdout: list[str | bytes] = []
+        self.stderr: list[str | bytes] = []
         self.log: list[str] = []
         self.warned = warned
 
@@ -75,8 +75,37 @@ class _Router(io.TextIOBase):
         return "utf-8"
 
     @property
-    def buffer(self) -> Any:  # noqa: ANN401 - whatever the stream has; bytes written there are not routed
-        return self._stream.buffer
+    def buffer(self) -> _Buffer:
+        return _Buffer(self._stream, self._name)
+
+
+class _Buffer(io.BufferedIOBase):
+    """The same for bytes."""
+
+    def __init__(self, stream: TextIO, name: str) -> None:
+        self._stream, self._name = stream, name
+
+    def write(self, data: Any) -> int:  # noqa: ANN401 - whatever has bytes
+        sink = _current.get()
+        if sink is None:
+            return self._stream.buffer.write(data)
+        getattr(sink, self._name).append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def writable(self) -> bool:
+        return True
+
+
+def _text(pieces: list[str | bytes]) -> str:
+    """Return what was written as text and as bytes, in order; bytes that are no UTF-8 are replaced."""
+    try:
+        return "".join(pieces)  # type: ignore[arg-type]  # hardly ever bytes, and then it raises
+    except TypeError:
+        encoded = (one.encode(errors="replace") if isinstance(one, str) else one for one in pieces)
+        return b"".join(encoded).decode(errors="replace")
 
 
 class _LogHandler(logging.Handler):
@@ -109,12 +138,13 @@ class OutputRoom:
     def open(self, item: JobItem) -> Iterator[None]:
         """Capture until the end of the block; `item` lends its hooks to assertion explanations."""
         with ExitStack() as stack:
-            stack.enter_context(fixtures.warnings_for(self._config))
+            if self._config.pluginmanager.has_plugin("warnings"):
+                stack.enter_context(fixtures.warnings_for(self._config))
+                warnings.showwarning = self._warn
             stack.enter_context(fixtures.assertion_details(item))
             stack.enter_context(self._logging())
             if self._threads and self._capture is not None:
                 stack.enter_context(self._routing())
-            warnings.showwarning = self._warn
             yield
 
     @contextmanager
@@ -144,8 +174,8 @@ class OutputRoom:
             yield output
         finally:
             _current.reset(token)
-            output.stdout += "".join(sink.stdout)
-            output.stderr += "".join(sink.stderr)
+            output.stdout += _text(sink.stdout)
+            output.stderr += _text(sink.stderr)
             output.log = "\n".join(sink.log)
 
     def tell_warnings(self) -> None:
@@ -159,6 +189,7 @@ class OutputRoom:
     @contextmanager
     def _main_capture(self, item: JobItem, output: Output) -> Iterator[None]:
         if self._capture is None:
+            self._end_line()
             yield
             return
         alone = item.exclusive
@@ -174,6 +205,12 @@ class OutputRoom:
                 self._capture.suspend_global_capture(in_=False)
                 output.stdout, output.stderr = self._capture.read_global_capture()
                 self._install()
+
+    def _end_line(self) -> None:
+        """Keep live output off the line of the job before it."""
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None and self._config.get_verbosity() > 0:
+            reporter.ensure_newline()
 
     @contextmanager
     def _routing(self) -> Iterator[None]:

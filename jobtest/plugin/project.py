@@ -88,6 +88,8 @@ class Project:
         select: Collection[str] | None = asked.selected
         if only:
             select = [id for id in only if select is None or id in select]
+        if select is not None:
+            select = {*select, *forced}
         if asked.downstream and select is not None:
             select = self.graph.descendants(select)
         return make_plan(
@@ -187,7 +189,7 @@ class _Builder:
 
     @staticmethod
     def _is_taken(source: Source, item: JobItem, name: str) -> bool:
-        """Tell whether a function or a fixture takes a name as its parameter; else it comes from usefixtures."""
+        """Tell whether a function or fixture takes a name as parameter; else it is from usefixtures."""
         functions = [f for phase in source.names for f in source.functions(phase).values()]
         definitions = [one for found in item._fixtureinfo.name2fixturedefs.values() for one in found]
         return any(name in parameters(f) for f in functions) or any(

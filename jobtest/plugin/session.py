@@ -5,30 +5,29 @@ from __future__ import annotations
 import gc
 import os
 import re
-import signal
 import warnings
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
 from fnmatch import fnmatch
 from pathlib import Path
-from types import FrameType
 
 import pytest
 
 from jobtest.core.errors import Problem, ProjectError, UsageError
 from jobtest.core.model import Command
 from jobtest.core.planner import Plan
+from jobtest.core.queue import too_much
 from jobtest.engine.clock import SystemClock, new_run_id
 from jobtest.engine.executors.dry import DriftExecutor, PlanExecutor
 from jobtest.engine.executors.inline import InlineExecutor
 from jobtest.engine.executors.protocol import Executor
 from jobtest.engine.executors.thread import ThreadExecutor
+from jobtest.engine.interrupts import ctrl_c
 from jobtest.engine.loop import Engine
 from jobtest.plugin import builtin, fixtures
 from jobtest.plugin.bodies import JobBodies
 from jobtest.plugin.collect import JobItem, JobModule, problems_key, sources_key
 from jobtest.plugin.files import ReportFiles
-from jobtest.plugin.options import Options, read_options, unmatched
+from jobtest.plugin.options import Options, read_options, select
 from jobtest.plugin.output import OutputRoom
 from jobtest.plugin.project import Asked, Project, build_project
 from jobtest.plugin.replay import Replay, wants_full
@@ -152,7 +151,6 @@ class Orchestration:
         for path, _, files in os.walk(folder):
             for file in sorted(files):
                 if is_job_file(Path(file)):
-                    shown = fixtures.relative(Path(path) / file, self.config.rootpath)
                     where = Path(path) / file
                     shown = fixtures.relative(where, self.config.rootpath)
                     said = f"{shown} is not collected: norecursedirs hides {folder.name}/"
@@ -171,6 +169,7 @@ class Orchestration:
         self.project, linked = build_project(session, sources, self.options.params)
         broken = session.testsfailed > 0
         problems = session.stash[problems_key] + [one for one in linked if not (broken and one.tentative)]
+        problems += too_much(self.project.graph, self.options.resources)
         self._problems = len(problems) + session.testsfailed
         if self._problems:
             for problem in problems:
@@ -189,15 +188,9 @@ class Orchestration:
         jobs = [item for item in before if isinstance(item, JobItem)]
         left = {item.nodeid for item in after}
         named: set[str] = set()
-        problems = []
+        problems: list[Problem] = []
         if selectors:
-            matched: set[str] = set()
-            for selector in selectors:
-                found = {item.nodeid for item in jobs if selector.matches(item)}
-                if selector.name and not found:
-                    problems.append(unmatched(selector, jobs))
-                matched |= found
-                named |= found if selector.name else set()
+            matched, named, problems = select(selectors, jobs)
             left &= matched
         option = self.config.option
         asked = Asked(
@@ -274,7 +267,7 @@ class Orchestration:
         except ProjectError as error:
             raise pytest.UsageError(str(error)) from None
         self.engine = bodies.engine = engine
-        with room.open(jobs[0]), self._ctrl_c(engine, room):
+        with room.open(jobs[0]), ctrl_c(engine, lambda: room.inside):
             engine.run()
         room.tell_warnings()
         if bodies.exit is not None:
@@ -289,23 +282,6 @@ class Orchestration:
                 return PlanExecutor(inner)
             case Command.DRIFT:
                 return DriftExecutor(inner)
-
-    @contextmanager
-    def _ctrl_c(self, engine: Engine, room: OutputRoom) -> Iterator[None]:
-        """Know Ctrl-C by its signal: the first stops the run in order, the second at once."""
-
-        def interrupt(_: int, __: FrameType | None) -> None:
-            if engine.interrupted:
-                raise KeyboardInterrupt
-            engine.interrupt("interrupted by Ctrl-C")
-            if room.inside:
-                raise KeyboardInterrupt
-
-        before = signal.signal(signal.SIGINT, interrupt)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:

@@ -13,6 +13,7 @@ from jobtest.core.summary import JobRecord, Summary
 from jobtest.plugin.replay import outcome_of
 
 if TYPE_CHECKING:
+    from jobtest.core.planner import Plan
     from jobtest.engine.loop import Engine
     from jobtest.plugin.session import Orchestration
 
@@ -81,10 +82,7 @@ class Terminal:
         if plan is None or not plan.graph.jobs or config.get_verbosity() < 1:
             return []
         full = wants_full(config)
-        lines = [
-            f"plan: {len(plan.waves)} waves, widest {max(map(len, plan.waves))}",
-            f"reports: full path ({full})" if full else "reports: lean path",
-        ]
+        lines = [waves(plan), f"reports: full path ({full})" if full else "reports: lean path"]
         lines += [f"alone: {job.id} ({job.exclusive})" for job in plan.graph if job.exclusive]
         return lines
 
@@ -113,24 +111,18 @@ class Terminal:
                 self._nothing(terminalreporter)
             return
         summary = self._of.engine.summary
-        write = terminalreporter.write_line
-        if summary.command is Command.PLAN:
-            terminalreporter.section("plan")
-            for line in plan_lines(summary):
-                write(line)
-        for title, lines in (
-            ("notes", [*_notes(summary), *_switched_off(self._of.engine)]),
-            ("root causes", _root_causes(summary)),
-        ):
+        sections = {
+            "plan": plan_lines(summary) if summary.command is Command.PLAN else [],
+            "notes": [*_notes(summary), *_switched_off(self._of.engine)],
+            "root causes": _root_causes(summary),
+        }
+        for title, lines in sections.items():
             if lines:
                 terminalreporter.section(title)
-                for line in lines:
-                    write(line)
-        write("")
-        for line in [*_where_time_went(summary), *self._again(summary), recap(summary)]:
-            write(line)
-        for file in self._of.files.written:
-            write(f"written: {file}")
+                terminalreporter.write("".join(f"{line}\n" for line in lines))
+        written = [f"written: {file}" for file in self._of.files.written]
+        for line in ["", *_where_time_went(summary), *self._again(summary), recap(summary), *written]:
+            terminalreporter.write_line(line)
 
     def _again(self, summary: Summary) -> list[str]:
         """Return the command that tries again what failed, to be copied."""
@@ -189,6 +181,11 @@ def _shortened(names: list[str]) -> list[str]:
     return [*names[: MANY // 2], "...", *names[-MANY // 2 :]] if len(names) > MANY else names
 
 
+def waves(plan: Plan) -> str:
+    """Return how many waves a plan has, and how wide it is."""
+    return f"waves: {len(plan.waves)}, widest {max(map(len, plan.waves), default=0)}"
+
+
 def plan_lines(summary: Summary) -> list[str]:
     """Return a line for each job with what would happen and why, then waves and critical path."""
     plan = summary.plan
@@ -201,7 +198,7 @@ def plan_lines(summary: Summary) -> list[str]:
         symbol = LETTERS.get(outcome, "!")
         lines.append(f"{symbol} {plan.graph[id].label:<{width}}  {outcome.value:<9}  {record.reason}{alone}")
     lines.append("")
-    lines.append(f"waves: {len(plan.waves)}, widest {max(map(len, plan.waves), default=0)}")
+    lines.append(waves(plan))
     path = _shortened([plan.graph[id].label for id in plan.critical_path])
     lines.append(f"critical path: {' -> '.join(path)}")
     return lines

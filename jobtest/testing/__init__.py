@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from jobtest.core.model import Verdict
     from jobtest.state.memory import MemoryStore
     from jobtest.testing import strategies as strategies
     from jobtest.testing.clock import FakeClock
@@ -21,6 +22,7 @@ _WHERE = {
     "ScriptedBodies": "testing.executor",
     "ScriptedExecutor": "testing.executor",
     "Span": "testing.executor",
+    "Verdict": "core.model",
     "simulate": "testing.executor",
 }
 
@@ -31,6 +33,7 @@ __all__ = [
     "ScriptedBodies",
     "ScriptedExecutor",
     "Span",
+    "Verdict",
     "simulate",
     "strategies",
 ]

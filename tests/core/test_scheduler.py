@@ -107,6 +107,14 @@ def test_one_demand_serves_all_who_take_the_value():
     assert set(drive.outcomes().values()) == {Outcome.CHANGED}
 
 
+def test_a_value_that_is_being_made_is_not_asked_for_again():
+    jobs = [Job.of("a"), Job.of("b", takes=["a"], check=True), Job.of("c", takes=["a"], check=True)]
+    acts = {"b check": NO, "c check": Act(NO, 5), "a run": Act(seconds=9)}
+    drive = Drive(jobs, said(acts), capacity=3).to_the_end()
+    assert drive.started(Phase.RUN) == ["a", "b", "c"]
+    assert set(drive.outcomes().values()) == {Outcome.CHANGED}
+
+
 def test_a_consumer_that_wants_several_values_waits_for_all_of_them():
     jobs = [Job.of("a"), Job.of("x"), Job.of("b", takes=["a", "x"], check=True)]
     drive = Drive(jobs, said({"b check": NO, "x run": Act(seconds=50)}), capacity=2).to_the_end()

@@ -9,8 +9,8 @@
         assert run.outcomes == {"a": "unchanged"}
         assert run.seen == ["check"]
 
-Job files may `import seen`: `note(what)` appends to `run.seen`, `meet(n)` waits until n bodies are there at once
-(and fails if they are not within five seconds), `event(name)` is one `threading.Event` for all.
+Job files may `import seen`: `note(what)` appends to `run.seen`, `meet(n)` waits until n bodies are there at
+once (and fails if they are not within five seconds), `event(name)` is one `threading.Event` for all.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Job files, each with how its jobs end, why job `a` ends so, and what was noted on the way; for test_life.py."""
+"""Job files, each with how its jobs end, why job `a` ends so, and what it noted; for test_life.py."""
 
 HEADER = """
 import asyncio, os, sys, time

@@ -244,15 +244,14 @@ def test_more_of_a_resource_than_there_is_is_told_for_all_jobs(jobs):
         @pytest.mark.job(resources={"gpu": 1})
         def job_train(): note("ran")
     """
-    told = usage(jobs(source, "--job-resource", "db=2"))
-    assert told == (
+    assert refused(jobs(source, "--job-resource", "db=2")) == [
         "job 'build' asks for 3 of resource 'db', and there is 2\n"
         "  at: job_it.py:4 job_build\n"
-        "  fix: set resources.db = 3 in the settings, or ask for less\n"
+        "  fix: set resources.db = 3 in the settings, or ask for less",
         "job 'train' asks for 1 of resource 'gpu', and there is 0\n"
         "  at: job_it.py:6 job_train\n"
-        "  fix: set resources.gpu = 1 in the settings, or ask for less"
-    )
+        "  fix: set resources.gpu = 1 in the settings, or ask for less",
+    ]
     assert jobs.run("--job-resource", "db=3", "--job-resource", "gpu=1").ret == 0
 
 

@@ -1,4 +1,4 @@
-"""Module, package and session scope: set up once, shared by all, torn down after the last job and not before."""
+"""Module, package and session scope: set up once, shared by all, torn down after the last job, not before."""
 
 import re
 

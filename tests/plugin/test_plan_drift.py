@@ -27,13 +27,14 @@ SHOP = """
 def plan_of(run):
     """The lines of the plan, as printed."""
     lines = run.text.partition("= plan =")[2].splitlines()[1:]
-    return lines[: next(at for at, line in enumerate(lines) if line.startswith("critical path")) + 1]
+    end = next(at for at, line in enumerate(lines) if line.startswith("critical path"))
+    return [line.rstrip() for line in lines[: end + 1] if line]
 
 
 def test_a_plan_says_what_would_run_and_why(jobs):
     run = jobs(SHOP, "--plan")
     assert run.ret == 0
-    assert run.seen == ["check db", "check gate", "check deploy"]
+    assert set(run.seen) == {"check db", "check gate", "check deploy"}
     assert run.outcomes == {
         "db": "would-run",
         "build": "would-run",
@@ -46,8 +47,8 @@ def test_a_plan_says_what_would_run_and_why(jobs):
         "behind": "skipped",
     }
     assert run.reasons["deploy"].startswith("check did not hold: old version")
-    assert run.reasons["db"] == "build takes its value"
-    assert run.reasons["build"] == "no check; deploy takes its value" or run.reasons["build"]
+    assert run.reasons["db"] == "build takes its value, and none is known"
+    assert run.reasons["build"] == "no check; deploy takes its value"
     assert run.reasons["smoke"] == "known after deploy has run"
     assert run.reasons["behind"] == "upstream skipped is skipped: not today"
 
@@ -63,14 +64,13 @@ def test_a_plan_is_printed_in_order_with_waves_and_the_critical_path(jobs):
         """,
         "--plan",
     )
-    assert [line.rstrip() for line in plan_of(run)] == [
+    assert plan_of(run)[:3] == [
         "~ b  would-run  check did not hold: assert 1 == 2",
         ". a  unchanged  check holds",
         "~ c  would-run  no check; nothing needs it",
-        "",
-        "waves: 2, widest 2",
-        "critical path: b -> c",
     ]
+    assert plan_of(run)[-1] == "critical path: b -> c"
+    assert "2 waves, widest 2" in run.text
     assert "3 jobs: 1 unchanged, 2 would-run in" in run.text
     assert ", plan only" in run.text
 

@@ -99,6 +99,7 @@ EVERYTHING = """
     def job_skipped_too(skips): pass
     def job_fails(): pytest.fail("said so")
     def job_exits(): sys.exit("bye")
+    def job_interrupts(): raise KeyboardInterrupt
 
     @pytest.mark.parametrize("n", ["x y", "\\u00e9"])
     def job_many(n, capsys):
@@ -134,7 +135,7 @@ def run_on(path, jobs, source, *args):
 
 
 def plain(report):
-    """Every attribute of a report but times, the id of the run, and what whoever comes first or last prints."""
+    """Every attribute of a report but times, the id of the run, and what the first or last one prints."""
     found = dict(vars(report))
     for time in ("duration", "start", "stop"):
         found.pop(time)
@@ -382,6 +383,44 @@ def test_fixtures_per_test_lists_jobs(jobs):
     run = jobs("def job_a(tmp_path): raise AssertionError('never called')", "--fixtures-per-test")
     assert "fixtures used by job_a" in run.text
     assert run.ret == 0
+
+
+@both_paths
+def test_x_stops_also_if_the_failure_is_reported_after_its_cleanup(jobs, path):
+    run = run_on(
+        path,
+        jobs,
+        """
+    from seen import note
+    def job_a(): note("a"); assert False
+    def cleanup_a(): note("cleanup")
+    def job_b(): note("b")
+    """,
+        "-x",
+    )
+    assert run.seen == ["a", "cleanup"]
+    assert run.outcomes == {"a": "failed", "b": "cancelled"}
+    assert run.ret == 1
+
+
+@both_paths
+def test_pytest_exit_lets_cleanups_run_and_all_be_reported(jobs, path):
+    run = run_on(
+        path,
+        jobs,
+        """
+    import pytest
+    from seen import note
+    def job_a(): note("a"); pytest.exit("enough")
+    def cleanup_a(): note("cleanup")
+    def job_b(): note("b")
+    """,
+    )
+    assert run.seen == ["a", "cleanup"]
+    assert run.outcomes == {"a": "failed", "b": "cancelled"}
+    assert run.reported("a") == [("setup", "passed"), ("call", "failed"), ("teardown", "passed")]
+    assert "Exit: enough" in run.longrepr("a")
+    assert run.ret == 2
 
 
 @both_paths

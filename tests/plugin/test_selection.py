@@ -80,16 +80,12 @@ def test_what_is_left_out_is_counted_as_deselected(shop):
 def test_an_excluded_job_is_skipped_with_what_needs_it(shop):
     run = shop("--job-exclude", "build[eu]")
     assert run.ret == 0
-    assert run.outcomes == {
-        "base": "changed",
-        "build[eu]": "skipped",
-        "build[us]": "changed",
-        "deploy[eu]": "skipped",
-        "deploy[us]": "changed",
-        "site": "skipped",
-        "report": "changed",
-        "mail": "changed",
+    assert {name for name, outcome in run.outcomes.items() if outcome == "skipped"} == {
+        "build[eu]",
+        "deploy[eu]",
+        "site",
     }
+    assert set(run.outcomes) == ALL
     assert run.reasons["build[eu]"] == "excluded by --job-exclude"
     assert run.reasons["site"] == "upstream build[eu] is skipped: excluded by --job-exclude"
     assert "build eu" not in run.seen
@@ -139,9 +135,9 @@ def test_force_is_for_exactly_that_job(jobs):
     assert run.outcomes == {"a": "unchanged", "b": "unchanged", "c": "changed"}
 
 
-def test_force_selects_nothing(shop):
+def test_a_forced_job_takes_part_whatever_is_selected(shop):
     run = shop("--job-force", "base", "--job-only", "report")
-    assert set(run.outcomes) == {"report"}
+    assert run.seen == ["base", "report"]
 
 
 def test_one_root_and_only_what_it_needs_exists(jobs):
@@ -212,7 +208,7 @@ def test_among_ready_jobs_the_definition_order_decides(jobs):
 def test_files_go_in_the_order_of_collection(jobs):
     for name in ("b/job_1", "a/job_2", "job_3"):
         jobs.write({f"{name}.py": f"from seen import note\ndef job_{name[-1]}(): note({name!r})"})
-    assert jobs.run().seen == ["job_3", "a/job_2", "b/job_1"]
+    assert jobs.run().seen == ["a/job_2", "b/job_1", "job_3"]
 
 
 def test_a_higher_priority_goes_first(jobs):

@@ -6,7 +6,8 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from jobtest.engine.calls import Result, Ticket
+from jobtest.core.model import Verdict
+from jobtest.engine.calls import Call, Result, Ticket, failure_of
 from jobtest.engine.executors.protocol import Finished, Prepare
 
 __all__ = ["InlineExecutor"]
@@ -16,9 +17,14 @@ LONGEST_NAP = 0.1
 
 
 class InlineExecutor:
-    """Calls a body when it is started. Async bodies share one event loop."""
+    """Calls a body when it is started. Async bodies share one event loop.
+
+    Attributes:
+        calling: A body is being called.
+    """
 
     def __init__(self) -> None:
+        self.calling = False
         self._finished: list[Finished] = []
         self._runner: asyncio.Runner | None = None
         self._woken = False
@@ -26,14 +32,20 @@ class InlineExecutor:
     def start(self, ticket: Ticket, prepare: Prepare) -> None:
         """Call the body now."""
         call = prepare()
-        if isinstance(call, Result):
-            result = call
-        elif call.is_async:
-            self._runner = self._runner or asyncio.Runner()
-            result = self._runner.run(call.awaited())
-        else:
-            result = call()
+        self.calling = True
+        try:
+            result = call if isinstance(call, Result) else self._call(call)
+        except KeyboardInterrupt as error:  # the signal came while the event loop had control
+            result = Result(Verdict.RAISED, failure_of(error), error=error)
+        finally:
+            self.calling = False
         self._finished.append((ticket, result))
+
+    def _call(self, call: Call) -> Result:
+        if not call.is_async:
+            return call()
+        self._runner = self._runner or asyncio.Runner()
+        return self._runner.run(call.awaited())
 
     def collect(self, timeout: float | None) -> Sequence[Finished]:
         """Return what was called since the last time; with nothing called, sleep."""
