@@ -363,9 +363,8 @@ class Scheduler:
 
     def _unmade(self, taken: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
         """Return the jobs among those taken that have not ended."""
-        return tuple(
-            dict.fromkeys(id for ids in taken for id in ids if self._live[id].state is not State.ENDED)
-        )
+        unmade = (id for ids in taken for id in ids if self._live[id].state is not State.ENDED)
+        return tuple(dict.fromkeys(unmade))
 
     def _wait_for(self, live: Live, upstream: Iterable[str]) -> None:
         """Have values made, and wait for the jobs that make them, and for those that make theirs."""

@@ -26,6 +26,7 @@ import pytest
 from _pytest import assertion as _assertion
 from _pytest import fixtures as _fixtures
 from _pytest import logging as _logging
+from _pytest import main as _main
 from _pytest import python as _python
 from _pytest import skipping as _skipping
 from _pytest import tmpdir as _tmpdir
@@ -55,6 +56,7 @@ __all__ = [
     "fixture_location",
     "has_mark",
     "id_list",
+    "known",
     "parametrize",
     "relative",
     "replace_setup_state",
@@ -77,6 +79,9 @@ PRIVATE: Mapping[str, tuple[object, str]] = {
     "the autouse fixtures of a node": (_fixtures.FixtureManager, "_getautousenames"),
     "the definition of a function": (_python, "FunctionDefinition"),
     "parametrisation": (_python, "Metafunc"),
+    "the import of a module": (_python.Module, "_getobj"),
+    "what is shown of a traceback": (_python.Function, "_traceback_filter"),
+    "the hooks of a folder": (_main, "FSHookProxy"),
     "the evaluation of skip marks": (_skipping, "evaluate_skip_marks"),
     "what tmp_path asks at its end": (_tmpdir, "tmppath_result_key"),
     "the records of caplog": (_logging, "caplog_records_key"),
@@ -502,6 +507,12 @@ def _unescaped(id: str) -> str:
         return id.encode("ascii").decode("unicode_escape")
     except UnicodeError:
         return id
+
+
+def known(item: pytest.Function) -> Mapping[str, Sequence[pytest.FixtureDef[Any]]]:
+    """Return the fixtures that an item is known to ask for, by name, widest first."""
+    found: Mapping[str, Sequence[pytest.FixtureDef[Any]]] = item._fixtureinfo.name2fixturedefs
+    return found
 
 
 def fixture_location(definition: pytest.FixtureDef[Any], rootpath: Path) -> str:

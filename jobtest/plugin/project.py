@@ -149,7 +149,7 @@ class _Builder:
 
     def _values(self, source: Source) -> list[Reference]:
         item = source.items[0]
-        known = item._fixtureinfo.name2fixturedefs
+        known = fixtures.known(item)
         given = getattr(item, "callspec", None)
         self.fixture_names.update(name for name in known if given is None or name not in given.params)
         references = []
@@ -191,7 +191,7 @@ class _Builder:
     def _is_taken(source: Source, item: JobItem, name: str) -> bool:
         """Tell whether a function or fixture takes a name as parameter; else it is from usefixtures."""
         functions = [f for phase in source.names for f in source.functions(phase).values()]
-        definitions = [one for found in item._fixtureinfo.name2fixturedefs.values() for one in found]
+        definitions = [one for found in fixtures.known(item).values() for one in found]
         return any(name in parameters(f) for f in functions) or any(
             name in one.argnames for one in definitions
         )
@@ -203,7 +203,7 @@ class _Builder:
                 if name in parameters(function):
                     return source.places[function_name]
         for asked in item.fixturenames:
-            for definition in item._fixtureinfo.name2fixturedefs.get(asked, ()):
+            for definition in fixtures.known(item).get(asked, ()):
                 if name in definition.argnames:
                     return f"{fixtures.fixture_location(definition, self._root)}, for {source.at}"
         return source.at
@@ -211,7 +211,7 @@ class _Builder:
     def _refuse_both(self, source: Source, item: JobItem, name: str) -> None:
         if name not in source.used and not self._is_taken(source, item, name):
             return  # an autouse fixture, which nobody asks for by its name
-        definition = item._fixtureinfo.name2fixturedefs[name][-1]
+        definition = fixtures.known(item)[name][-1]
         self.problems.append(
             Problem(
                 what=f"job {source.name!r} asks for {name!r}, which is both a job and a fixture",
@@ -235,7 +235,7 @@ class _Builder:
         """Find parameters that are asked for and not set, before anything runs."""
         item = source.items[0]
         asking = [(name, f) for phase in source.names for name, f in source.functions(phase).items()]
-        for definitions in item._fixtureinfo.name2fixturedefs.values():
+        for definitions in fixtures.known(item).values():
             asking += [(definition.func.__name__, definition.func) for definition in definitions]
         for name, function in asking:
             if function in self._params_asked or "params" not in parameters(function):

@@ -51,7 +51,8 @@ def test_a_pyproject_without_a_table_of_jobtest_is_no_settings(load):
 )
 def test_every_setting_is_read(tmp_path, load, name, head, source):
     (tmp_path / "ops").mkdir()
-    table = 'paths = ["ops"]\nparallel = 4\nretry_limit = 0\nresources = {db = 0, gpu = 2}\nparams = {a = 1, b = [true]}\n'
+    table = 'paths = ["ops"]\nparallel = 4\nretry_limit = 0\nresources = {db = 0, gpu = 2}\n'
+    table += "params = {a = 1, b = [true]}\n"
     assert load(head + table, name) == Settings(
         source=source,
         paths=("ops",),
@@ -163,7 +164,7 @@ def test_a_table_that_is_none_is_told(refused):
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(UsageError, match="none.toml cannot be read: .*No such file"):
+    with pytest.raises(UsageError, match=r"none\.toml cannot be read: .*No such file"):
         read_toml(tmp_path / "none.toml")
 
 
@@ -232,7 +233,8 @@ def test_any_plain_values_are_accepted_or_told(tmp_path_factory, values):
     try:
         settings = load_settings(folder)
     except UsageError as error:
-        assert error.problems
+        told = str(error)
     else:
-        assert "other" not in values
-        assert settings.source == "jobtest.toml"
+        told = settings.source
+    assert "jobtest.toml" in told
+    assert ("unknown setting 'other'" in told) == ("other" in values)

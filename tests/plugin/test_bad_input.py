@@ -3,7 +3,6 @@
 import textwrap
 
 import pytest
-
 from bad_projects import CYCLES, KINDS, NAMES, UNKNOWN_NAMES, source
 from told import problems, refused
 

@@ -1,7 +1,6 @@
 """The keywords of the mark: an unknown one, and each of them with a value of a wrong kind."""
 
 import pytest
-
 from told import refused
 
 WHOLE = ("must be a whole number", 1.5, "1", None, True, [1])
@@ -63,7 +62,8 @@ def test_every_keyword_has_a_row_here():
         ("need", "did you mean 'needs'?"),
         (
             "xyz",
-            "keywords are: after, always, needs, on_failure, priority, resources, retries, retry_backoff, retry_delay, "
+            "keywords are: after, always, needs, on_failure, priority, resources, retries, retry_backoff, "
+            "retry_delay, "
             "retry_jitter, retry_max_delay, retry_on",
         ),
     ],

@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import pytest
-
 from told import refused, usage
 
 PROJECT = """\
@@ -23,7 +22,8 @@ NAMES = {
     ): "--job-exclude names 'biuld', which is not a job\n  fix: did you mean 'build'?",
     ("--job-force", "biuld"): "--job-force names 'biuld', which is not a job\n  fix: did you mean 'build'?",
     ("--job-only", "job_it.py::job_biuld"): (
-        "--job-only names 'job_it.py::job_biuld', which is not a job\n  fix: did you mean 'job_it.py::job_build'?"
+        "--job-only names 'job_it.py::job_biuld', which is not a job\n"
+        "  fix: did you mean 'job_it.py::job_build'?"
     ),
 }
 
@@ -56,10 +56,12 @@ VALUES = {
         "--job-events 'e.json': cannot tell what to write\n  fix: end the name with one of: .jsonl"
     ),
     ("--job-graph", "g.png"): (
-        "--job-graph 'g.png': cannot tell what to write\n  fix: end the name with one of: .mmd .dot .svg .json"
+        "--job-graph 'g.png': cannot tell what to write\n"
+        "  fix: end the name with one of: .mmd .dot .svg .json"
     ),
     ("--job-graph", "trees"): (
-        "--job-graph 'trees': cannot tell what to write\n  fix: end the name with one of: .mmd .dot .svg .json"
+        "--job-graph 'trees': cannot tell what to write\n"
+        "  fix: end the name with one of: .mmd .dot .svg .json"
     ),
     ("--plan", "--drift"): "--plan and --drift are two questions\n  fix: ask one at a time",
     ("--setup-plan",): "--setup-plan is for tests\n  fix: --plan shows what jobs would do",
@@ -136,7 +138,8 @@ def test_a_file_below_what_is_no_folder_is_told_before_the_run(jobs, option):
     name, _, file = option.partition("=")
     told = usage(jobs(PROJECT, option))
     assert told == (
-        f"{name} {str(jobs.path / file)!r}: {jobs.path / 'x'} is not a folder\n  fix: give a file that can be written"
+        f"{name} {str(jobs.path / file)!r}: {jobs.path / 'x'} is not a folder\n"
+        "  fix: give a file that can be written"
     )
 
 
@@ -173,7 +176,8 @@ def test_workers_of_xdist_are_refused_though_it_is_not_installed(jobs, option):
     assert run.ret == 4
     assert run.seen == []
     assert run.errors.strip() == (
-        f"ERROR: {said} belongs to pytest-xdist and runs tests in parallel\n  fix: for jobs use -J N, or -J auto"
+        f"ERROR: {said} belongs to pytest-xdist and runs tests in parallel\n"
+        "  fix: for jobs use -J N, or -J auto"
     )
 
 

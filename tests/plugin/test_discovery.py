@@ -26,7 +26,8 @@ def test_without_the_flag_nothing_is_collected_and_nothing_of_the_rest_is_import
     told = python(
         "import sys, json, pytest\n"
         "assert pytest.main(['-q', '-p', 'no:hypothesispytest']) == 0\n"
-        "print(json.dumps([sorted(m for m in sys.modules if m.partition('.')[0] == 'jobtest'), 'asyncio' in sys.modules]))",
+        "loaded = sorted(name for name in sys.modules if name.partition('.')[0] == 'jobtest')\n"
+        "print(json.dumps([loaded, 'asyncio' in sys.modules]))",
         cwd=pytester.path,
     )
     assert "1 passed" in told
@@ -55,7 +56,8 @@ def test_without_the_flag_the_mark_and_a_job_file_can_be_used_by_tests(pytester)
 def test_only_job_files_are_collected(jobs):
     jobs.write(
         {
-            "job_a.py": "def job_a(): pass\ndef test_a(): 1/0\nclass TestA:\n    def test_b(self): 1/0\ndef jobs_b(): 1/0",
+            "job_a.py": "def job_a(): pass\ndef test_a(): 1/0\ndef jobs_b(): 1/0\n"
+            "class TestA:\n    def test_b(self): 1/0",
             "test_b.py": "def job_b(): 1/0\ndef test_b(): 1/0",
             "c_job.py": "def job_c(): 1/0",
             "jobs_d.py": "def job_d(): 1/0",
@@ -172,12 +174,14 @@ def test_an_imported_job_function_is_a_job_of_the_file_that_imports_it(jobs):
         {
             "pytest.ini": "[pytest]\npythonpath = lib\n",
             "lib/shared_jobs.py": "\n\n\ndef job_build(region): return region\ndef cleanup_build(): pass\n",
-            "a/job_a.py": "import pytest\nfrom shared_jobs import *\n@pytest.fixture\ndef region(): return 'a'\n",
-            "b/job_b.py": "import pytest\nfrom shared_jobs import job_build\n@pytest.fixture\ndef region(): return 'b'\n",
+            "a/conftest.py": "import pytest\n@pytest.fixture\ndef region(): return 'a'\n",
+            "b/conftest.py": "import pytest\n@pytest.fixture\ndef region(): return 'b'\n",
+            "a/job_a.py": "from shared_jobs import *\n",
+            "b/job_b.py": "from shared_jobs import job_build\n",
         }
     )
     run = jobs.run()
-    assert {id: value for id, value in run.engine.values.items()} == {
+    assert run.engine.values == {
         "a/job_a.py::job_build": "a",
         "b/job_b.py::job_build": "b",
     }
@@ -223,8 +227,10 @@ def test_from_a_subfolder_its_jobs_are_selected_with_what_they_need(jobs, monkey
     jobs.write(
         {
             "pytest.ini": "[pytest]\n",
-            "job_base.py": "from seen import note\ndef job_base(): note('base')\ndef job_other(): note('other')",
-            "ops/deep/job_a.py": "import os\nfrom seen import note\ndef job_a(base): note(os.path.basename(os.getcwd()))",
+            "job_base.py": "from seen import note\n"
+            "def job_base(): note('base')\ndef job_other(): note('other')",
+            "ops/deep/job_a.py": "import os\nfrom seen import note\n"
+            "def job_a(base): note(os.path.basename(os.getcwd()))",
         }
     )
     monkeypatch.chdir(jobs.path / here)

@@ -1,4 +1,4 @@
-"""What a job waits for and what it is given: names, references, needs, after (PRODUCT 3.1 to 3.3, 3.7, 3.9)."""
+"""What a job waits for and what it is given: names, references, needs, after (PRODUCT 3.1 to 3.9)."""
 
 import json
 import os

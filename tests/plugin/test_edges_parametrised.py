@@ -1,7 +1,6 @@
 """Edges between parametrised jobs: joined on what both sides share, gathered over the rest (PRODUCT 3.4)."""
 
 import pytest
-
 from told import refused
 
 BUILD = """

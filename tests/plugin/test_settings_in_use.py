@@ -1,7 +1,6 @@
 """The settings file and the options over it, in whole runs (PRODUCT 10)."""
 
 import pytest
-
 from told import refused, usage
 
 PROJECT = """
