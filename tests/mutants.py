@@ -84,7 +84,9 @@ MUTANTS = [
         "ended.failure",
         "retry_on looks at the recheck, not at the run",
     ),
-    Mutant("policies", "if progress.entered:", "if False:", "what an earlier attempt brought about is unchanged"),
+    Mutant(
+        "policies", "if progress.entered:", "if False:", "what an earlier attempt brought about is unchanged"
+    ),
     Mutant(
         "policies",
         "or (kind is EdgeKind.NEEDS and upstream.is_generator)",
@@ -261,9 +263,7 @@ MUTANTS = [
         "return not has_value",
         "`continue` blocks who takes no value",
     ),
-    Mutant(
-        "policies", "return kind is not EdgeKind.AFTER", "return True", "`after` is blocked by a failure"
-    ),
+    Mutant("policies", "return kind is not EdgeKind.AFTER", "return True", "`after` is blocked by a failure"),
     Mutant(
         "scheduler",
         "causes = event.causes or (event.job,)",

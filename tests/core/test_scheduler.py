@@ -49,6 +49,21 @@ def test_a_job_that_only_runs_on_demand_ends_when_nobody_can_want_it_any_more():
     assert JobEnded("a", Outcome.UNCHANGED, "not needed") in drive.events
 
 
+def test_a_job_that_only_runs_on_demand_idles_after_a_failure_that_it_only_came_after():
+    jobs = [Job.of("u"), Job.of("a", after=["u"]), Job.of("b", takes=["a"], check=True)]
+    drive = Drive(jobs, said({"u run": RAISED})).to_the_end()
+    assert drive.started() == ["u", "b"]
+    assert drive.outcomes() == {"u": Outcome.FAILED, "a": Outcome.UNCHANGED, "b": Outcome.UNCHANGED}
+
+
+def test_a_check_that_holds_after_an_earlier_attempt_ran_is_a_change():
+    job = Job.of("a", check=True, retry=Retry(retries=1))
+    drive = Drive([job], said({"a check 1": NO, "a recheck 1": NO})).to_the_end()
+    note = ("its check held before attempt 2 ran",)
+    reason = "check did not hold: not_holding"
+    assert drive.events[-1] == JobEnded("a", Outcome.CHANGED, reason, None, (), note)
+
+
 def test_a_job_without_takers_does_not_idle():
     drive = Drive(make_plan(Graph([Job.of("a"), Job.of("b", needs=["a"])]), exclude={"b": "no"}))
     drive.to_the_end()
@@ -386,6 +401,11 @@ def test_what_is_held_open_is_closed_after_its_last_consumer():
     drive = Drive(jobs).to_the_end()
     assert drive.started() == ["a", "c", "b", "a", "d"]
     assert drive.started(Phase.CLOSE) == ["a"]
+
+
+def test_what_is_held_open_is_closed_after_those_who_only_need_it():
+    jobs = [Job.of("a", is_generator=True), Job.of("b", needs=["a"]), Job.of("c", after=["a"], priority=-1)]
+    assert Drive(jobs).to_the_end().started() == ["a", "b", "a", "c"]
 
 
 def test_what_holds_something_open_uses_what_it_took_until_it_is_closed():

@@ -386,7 +386,7 @@ def test_an_interrupt_gives_what_runs_its_grace_and_no_more():
 
 def test_cleanups_after_an_interrupt_have_all_the_time_they_need():
     jobs = [Job.of("a", has_cleanup=True), Job.of("b", has_cleanup=True)]
-    acts = {"a run": Act(seconds=1000), "a cleanup": Act(seconds=300), "b cleanup": Act(seconds=300)}
+    acts = {"a run": Act(seconds=100), "a cleanup": Act(seconds=300), "b cleanup": Act(seconds=300)}
     engine, *_ = engine_of(plan_of(*jobs), acts, workers=2, grace=10)
     summary = interrupted_at(engine, "b", Phase.RUN)
     assert [summary.jobs[id].cleanup.verdict for id in "ab"] == [Verdict.OK, Verdict.OK]

@@ -71,7 +71,8 @@ def test_charged_batteries_save_the_evening_and_nothing_is_done_twice(charged):
 def test_a_further_run_changes_nothing_within_two_seconds(story):
     assert story[2].exit_code == 0
     assert story[2].recap == "18 jobs: 18 unchanged"
-    assert story[2].seconds < 2
+    assert story[2].cpu_seconds < 2
+    assert story[2].report["seconds"] < 2
 
 
 def test_the_folder_of_the_example_is_the_root_wherever_the_command_is_given(copy_of, story):

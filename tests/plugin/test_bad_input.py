@@ -129,6 +129,15 @@ def test_beside_a_broken_file_the_mistakes_of_the_others_are_told(jobs):
     assert second.startswith("job 'deploy': retries=-1 must be")
 
 
+@pytest.mark.parametrize("option", ["-x", "--maxfail=2"])
+def test_stopping_at_the_first_failure_is_for_jobs_and_hides_no_mistake(jobs, option):
+    jobs.write({"job_a.py": "raise RuntimeError('first')", "job_b.py": "raise RuntimeError('second')"})
+    first, second, third = refused(jobs(source("@pytest.mark.job(retries=-1)\ndef job_a(): pass"), option))
+    assert "first" in first
+    assert "second" in second
+    assert third.startswith("job 'a': retries=-1 must be")
+
+
 def test_a_module_that_asks_to_be_skipped_has_no_jobs(jobs):
     jobs.write(
         {"job_skipped.py": "import pytest\npytest.importorskip('nothing_of_that_name')\ndef job_a(): 1/0\n"}

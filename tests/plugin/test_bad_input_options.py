@@ -1,5 +1,6 @@
 """Options that cannot be followed: a clear error, exit status 4, and nothing is run."""
 
+import os
 import subprocess
 import sys
 
@@ -154,7 +155,8 @@ def test_a_folder_in_the_place_of_a_file_is_told_before_the_run(jobs, option):
 @pytest.mark.parametrize("option", ["--job-report=a/r.json", "--job-events=a/e.jsonl", "--job-graph=a/g.svg"])
 def test_a_folder_that_cannot_be_written_is_told_before_the_run(jobs, monkeypatch, option):
     (jobs.path / "a").mkdir()
-    monkeypatch.setattr("jobtest.plugin.files.os.access", lambda path, _: path != jobs.path / "a")
+    closed = jobs.path / "a"
+    monkeypatch.setattr("os.access", lambda path, mode: path != closed or not mode & os.W_OK)
     told = usage(jobs(PROJECT, option))
     assert f": {jobs.path / 'a'} cannot be written\n" in told
 

@@ -46,6 +46,17 @@ def test_a_name_means_the_nearest_job(jobs):
     }
 
 
+def test_a_name_means_the_job_of_the_same_file_before_that_of_the_same_folder(jobs):
+    web = "def job_web_{name}(db): return db\n"
+    jobs.write({f"job_{name}.py": DB.format(where=name) + web.format(name=name) for name in "abc"})
+    run = jobs.run()
+    assert {name: value for name, value in run.values.items() if name != "db"} == {
+        "web_a": "a",
+        "web_b": "b",
+        "web_c": "c",
+    }
+
+
 def test_a_name_that_is_nowhere_near_means_the_only_job_of_that_name(jobs):
     jobs.write({"a/job_a.py": DB.format(where="a"), "b/job_b.py": "def job_web(db): return db"})
     assert jobs.run().values == {"db": "a", "web": "a"}

@@ -400,18 +400,25 @@ def test_what_a_body_does_to_the_environment_is_undone_and_what_a_fixture_does_h
         yield
         del os.environ["JT_ON_PURPOSE"]
 
-    def job_a(on_purpose):
+    @pytest.fixture
+    def for_a():
+        os.environ["JT_FOR_A"] = "1"
+        yield
+        del os.environ["JT_FOR_A"]
+
+    def job_a(on_purpose, for_a):
         os.environ["JT_LEAK"] = "1"
         os.environ.pop("JT_ON_PURPOSE")
         os.environ["HOME"] = "/nowhere"
     def job_b(a, on_purpose):
         note((os.environ.get("JT_LEAK"), os.environ["JT_ON_PURPOSE"], os.environ["HOME"] == "/nowhere"))
+        os.environ["JT_LEAK"] = "1"
+    def job_c(b): note(os.environ.get("JT_FOR_A"))
     """,
         workers,
     )
-    assert run.seen == [(None, "1", False)]
+    assert run.seen == [(None, "1", False), None]
     assert "JT_LEAK" not in os.environ
-    assert "JT_ON_PURPOSE" not in os.environ
 
 
 def test_what_a_body_does_is_undone_also_if_fixtures_were_set_up_beside_it(jobs):
@@ -421,20 +428,21 @@ def test_what_a_body_does_is_undone_also_if_fixtures_were_set_up_beside_it(jobs)
     import pytest
     from seen import event, note, wait
 
-    @pytest.fixture
+    @pytest.fixture(scope="session")
     def beside():
+        wait("leaked")
         os.environ["JT_ON_PURPOSE"] = "1"
+        yield
+        del os.environ["JT_ON_PURPOSE"]
     def job_a():
         os.environ["JT_LEAK"] = "1"
         event("leaked").set()
         wait("set up")
-    def job_b(): wait("leaked")
-    def job_c(b, beside): event("set up").set()
-    def job_d(a, c): note((os.environ.get("JT_LEAK"), os.environ.get("JT_ON_PURPOSE")))
+    def job_b(beside): event("set up").set()
+    def job_c(a, b, beside): note((os.environ.get("JT_LEAK"), os.environ.get("JT_ON_PURPOSE")))
     """,
         "-J8",
     )
-    os.environ.pop("JT_ON_PURPOSE", None)
     assert set(run.outcomes.values()) == {"changed"}, run.text
     assert run.seen == [(None, "1")]
 

@@ -271,6 +271,27 @@ def test_a_setup_module_that_fails_is_reported_for_each_job_of_the_file(jobs, wo
 
 
 @both_ways
+def test_a_package_that_fails_to_set_up_is_reported_for_each_job_below_it(jobs, workers):
+    run = jobs(
+        "def job_c(): pass",
+        workers,
+        files={
+            "sub/__init__.py": """
+    from seen import note
+    def setup_module():
+        note("once")
+        raise OSError("no disk")
+    """,
+            "sub/job_a.py": "def job_a(): pass",
+            "sub/job_b.py": "def job_b(): pass",
+        },
+    )
+    assert run.outcomes == {"a": "failed", "b": "failed", "c": "changed"}
+    assert run.kinds == {"a": "setup_error", "b": "setup_error"}
+    assert run.seen == ["once"]
+
+
+@both_ways
 def test_a_teardown_module_that_fails_is_an_error_of_the_last_job(jobs, workers):
     run = jobs(
         """

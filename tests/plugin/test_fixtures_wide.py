@@ -121,10 +121,10 @@ def test_a_package_s_fixture_is_there_once_for_each_package(jobs, workers):
 def test_a_class_scoped_fixture_belongs_to_the_job_as_it_does_to_a_function_in_pytest(jobs, workers):
     run = jobs(
         """
-    from seen import note
-    def job_a(of_class): note("a")
-    def job_b(of_class): note("b")
-    """,
+    from seen import meet, note
+    def job_a(of_class): meet(PARTIES); note("a")
+    def job_b(of_class): meet(PARTIES); note("b")
+    """.replace("PARTIES", "2" if workers == "-J8" else "1"),
         workers,
         conftest=THREE_SCOPES,
     )

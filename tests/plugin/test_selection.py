@@ -240,6 +240,22 @@ def test_the_longer_way_to_the_end_goes_first(jobs):
     assert run.seen == ["long", "middle", "long more", "short", "middle end", "long end"]
 
 
+def test_a_plan_and_a_list_are_in_the_order_of_starting(jobs):
+    source = """
+        import pytest
+        def job_a(): 1/0
+        def job_b(): 1/0
+        def job_c(b): 1/0
+        @pytest.mark.job(priority=1)
+        def job_d(): 1/0
+    """
+    run = jobs(source, "--plan")
+    assert [id[-1] for id in run.plan.order] == ["d", "b", "a", "c"]
+    lines = [line[2] for line in run.text.splitlines() if line.startswith("~ ")]
+    assert lines == ["d", "b", "a", "c"]
+    assert run.seen == []
+
+
 def test_priority_goes_before_the_longer_way(jobs):
     run = jobs("""
         import pytest
