@@ -265,9 +265,9 @@ MUTANTS = [
     ),
     Mutant("policies", "return kind is not EdgeKind.AFTER", "return True", "`after` is blocked by a failure"),
     Mutant(
-        "scheduler",
-        "causes = event.causes or (event.job,)",
-        "causes = (event.job,)",
+        "policies",
+        "causes = ended.causes or (ended.job,)",
+        "causes = (ended.job,)",
         "the nearest job is named instead of the root cause",
     ),
     Mutant(

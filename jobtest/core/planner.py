@@ -235,7 +235,7 @@ def _needed_by(
 ) -> str:
     consumers = graph.downstream(job.id)
     if all(kind is EdgeKind.AFTER for _, kind in consumers):
-        return "no check; nothing needs it"
+        return "no check; a leaf"
     for id, kind in consumers:
         if id in skipped:
             continue

@@ -34,6 +34,7 @@ __all__ = [
     "Hold",
     "Progress",
     "Step",
+    "doomed_end",
     "dooms",
     "first_phase",
     "held",
@@ -228,6 +229,18 @@ def dooms(upstream: Job, outcome: Outcome, kind: EdgeKind, *, has_value: bool) -
     if outcome is Outcome.FAILED and upstream.on_failure is OnFailure.CONTINUE:
         return kind is EdgeKind.VALUE and not has_value
     return kind is not EdgeKind.AFTER
+
+
+def doomed_end(upstream: Job, ended: JobEnded, job: str) -> JobEnded:
+    """Return how a job ends that needs one that did not end well: it names the root cause."""
+    causes = ended.causes or (ended.job,)
+    if ended.outcome is Outcome.FAILED:
+        no_value = " and left no value" if upstream.on_failure is OnFailure.CONTINUE else ""
+        return JobEnded(job, Outcome.BLOCKED, f"upstream {upstream.label} failed{no_value}", None, causes)
+    if ended.outcome is Outcome.BLOCKED or ended.causes:
+        return JobEnded(job, ended.outcome, ended.reason, None, causes)
+    reason = f"upstream {upstream.label} is {ended.outcome.value}: {ended.reason}"
+    return JobEnded(job, ended.outcome, reason, None, causes)
 
 
 def may_take_back(decided: Event | None) -> bool:

@@ -53,6 +53,7 @@ from jobtest.core.policies import (
     Hold,
     Progress,
     Step,
+    doomed_end,
     dooms,
     first_phase,
     held,
@@ -437,33 +438,30 @@ class Scheduler:
                     self._get_ready(other)
 
     def _doom(self, live: Live, event: JobEnded, other: Live) -> None:
-        if other.state is State.ENDED or other.doomed is not None or other.decision.skip:
-            return
-        name, id = live.job.label, other.job.id
-        causes = event.causes or (event.job,)
-        if event.outcome is Outcome.FAILED:
-            no_value = " and left no value" if live.job.on_failure is OnFailure.CONTINUE else ""
-            other.doomed = JobEnded(id, Outcome.BLOCKED, f"upstream {name} failed{no_value}", None, causes)
-        elif event.outcome is Outcome.BLOCKED or event.causes:
-            other.doomed = JobEnded(id, event.outcome, event.reason, None, causes)
-        else:
-            reason = f"upstream {name} is {event.outcome.value}: {event.reason}"
-            other.doomed = JobEnded(id, event.outcome, reason, None, causes)
-        if other.state is not State.ACTIVE:
-            self._end_doomed(other)
+        """Let a job end for the sake of an upstream one, and at once all that need it."""
+        todo = [(live.job, event, other)]
+        while todo:
+            upstream, ended, other = todo.pop()
+            if other.state is State.ENDED or other.doomed is not None or other.decision.skip:
+                continue
+            other.doomed = doomed_end(upstream, ended, other.job.id)
+            if other.state is not State.ACTIVE and self._end_doomed(other, other.doomed):
+                needed_by = self.plan.graph.downstream(other.job.id)
+                below = [self._live[id] for id, kind in needed_by if kind is not EdgeKind.AFTER]
+                todo += [(other.job, other.doomed, one) for one in below]
 
-    def _end_doomed(self, live: Live) -> None:
+    def _end_doomed(self, live: Live, end: JobEnded) -> bool:
         """End a job for the sake of an upstream one, unless it has just come to its own end."""
-        assert live.doomed is not None
         id = live.job.id
         if not may_take_back(self._decided.get(id)):
-            return
+            return False
         if live.state is State.BACKOFF:
             self._backoff = [(due, job) for due, job in self._backoff if job != id]
             heapq.heapify(self._backoff)
         self._queue.leave(id)
         live.state = State.DECIDING
-        self._decided[id] = live.doomed
+        self._decided[id] = end
+        return True
 
     def _tell_upstream(self, live: Live) -> None:
         """Tell the jobs whose values it takes that it wants none any more."""

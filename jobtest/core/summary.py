@@ -138,21 +138,20 @@ class Summary:
         return roots
 
     def critical_path(self) -> list[str]:
-        """Return the chain of jobs that made the run as long as it was, first to last.
-
-        It ends with the job that ended last; before each job stands the upstream job that ended last.
-        """
-        ended = {
-            id: record.ended_at
-            for id, record in self.jobs.items()
-            if record.attempts and record.ended_at is not None
-        }
+        """Return the chain of jobs, each waiting for the one before, that took the longest in all."""
+        length: dict[str, tuple[float, int]] = {}
+        before: dict[str, str | None] = {}
+        for id in self.plan.order:
+            if self.jobs[id].attempts:
+                upstream = [edge.upstream for edge in self.plan.graph.upstream(id) if edge.upstream in length]
+                last = before[id] = max(upstream, key=length.__getitem__, default=None)
+                seconds, jobs = length[last] if last is not None else (0.0, 0)
+                length[id] = seconds + self.jobs[id].seconds, jobs + 1
+        at = max(length, key=length.__getitem__, default=None)
         path = []
-        at = max(ended, key=lambda id: ended[id], default=None)
         while at is not None:
             path.append(at)
-            upstream = [edge.upstream for edge in self.plan.graph.upstream(at) if edge.upstream in ended]
-            at = max(upstream, key=lambda id: ended[id], default=None)
+            at = before[at]
         return path[::-1]
 
     def apply(self, entry: Entry) -> None:

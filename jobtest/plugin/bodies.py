@@ -25,6 +25,7 @@ from jobtest.plugin.collect import JobItem, parameters
 from jobtest.plugin.output import OutputRoom
 from jobtest.plugin.project import Project
 from jobtest.plugin.replay import Replay
+from jobtest.plugin.setup_state import JobSetupState, together
 from jobtest.plugin.surroundings import Surroundings
 
 __all__ = ["Attempt", "JobBodies", "attempt_key"]
@@ -72,7 +73,7 @@ class JobBodies:
         self,
         project: Project,
         registry: fixtures.Registry,
-        state: fixtures.JobSetupState,
+        state: JobSetupState,
         room: OutputRoom,
         replay: Replay,
         *,
@@ -252,7 +253,7 @@ class JobBodies:
         if errors:
             for error in errors:
                 self._heed_exit(error)
-            item.recorded["teardown"] = fixtures.together(errors)
+            item.recorded["teardown"] = together(errors)
 
     def _refuse(self, name: str) -> None:
         if name.removeprefix("job_") in self._project.names:

@@ -30,6 +30,7 @@ class Options:
         command: What the run is for.
         workers: Jobs that may run at once.
         params: For the fixture `params`.
+        set_params: Names that `--job-set` gave and the settings do not have.
         resources: Amounts that there are.
         selectors: From paths and node ids; empty: everything.
         reports: Files for the JSON report.
@@ -41,6 +42,7 @@ class Options:
     command: Command
     workers: int
     params: Params
+    set_params: frozenset[str]
     resources: Mapping[str, int]
     selectors: tuple[Selector, ...]
     reports: tuple[Path, ...]
@@ -110,6 +112,7 @@ def read_options(config: pytest.Config) -> Options:
         command=Command.PLAN if option.plan else Command.DRIFT if option.drift else Command.APPLY,
         workers=workers if isinstance(workers, int) else 1,
         params=Params(params),
+        set_params=frozenset(params) - frozenset(settings.params),
         resources=resources,
         selectors=selectors if isinstance(selectors, tuple) else (),
         reports=tuple(base / one for one in option.job_report),

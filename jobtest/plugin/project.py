@@ -103,15 +103,22 @@ class Project:
 
 
 def build_project(
-    session: pytest.Session, sources: Sequence[Source], params: Params
+    session: pytest.Session, sources: Sequence[Source], params: Params, set_params: Iterable[str] = ()
 ) -> tuple[Project, list[Problem]]:
     """Resolve names and build the graph.
+
+    Args:
+        session: The session.
+        sources: All of the project.
+        params: Parameters that are set.
+        set_params: Those of them that only the command line knows.
 
     Returns:
         The project, and all that is wrong with it; with problems, its graph is of no use.
     """
     builder = _Builder(session, sources, params)
     definitions = [builder.definition(source) for source in sources]
+    builder.refuse_misspelt(set_params)
     links, problems = link(definitions, builder.fixture_names)
     problems = [*builder.problems, *problems]
     items = {item.id_: item for source in sources for item in source.items}
@@ -132,6 +139,7 @@ class _Builder:
         self._root: Path = session.config.rootpath
         self._params = params
         self._params_asked: set[object] = set()
+        self._asked: set[str] = set()
 
     # --- references ---
 
@@ -243,10 +251,20 @@ class _Builder:
             self._params_asked.add(function)
             file = fixtures.relative(Path(inspect.unwrap(function).__code__.co_filename), self._root)
             for asked, line in asked_of(function, "params"):
+                self._asked.add(asked)
                 if asked not in self._params and not hasattr(Params, asked):
                     what = f"{name} asks for the parameter {asked!r}, which is not set"
                     at = f"{file}:{line} {name}"
                     self.problems.append(Problem(what=what, at=(at,), fix=fix_of(asked, list(self._params))))
+
+    def refuse_misspelt(self, given: Iterable[str]) -> None:
+        """Refuse parameters that nothing is seen to ask for and that are much like one that is known."""
+        for name in sorted(set(given) - self._asked):
+            known = [one for one in {*self._params, *self._asked} if one != name]
+            close = nearest(name, sorted(known))
+            if close is not None:
+                what = f"--job-set names the parameter {name!r}, which no job asks for"
+                self.problems.append(Problem(what=what, fix=f"did you mean {close!r}?"))
 
     # --- jobs ---
 

@@ -166,7 +166,7 @@ class Orchestration:
         before = list(items)
         yield
         sources = session.stash[sources_key]
-        self.project, linked = build_project(session, sources, self.options.params)
+        self.project, linked = build_project(session, sources, self.options.params, self.options.set_params)
         broken = session.testsfailed > 0
         problems = session.stash[problems_key] + [one for one in linked if not (broken and one.tentative)]
         problems += too_much(self.project.graph, self.options.resources)

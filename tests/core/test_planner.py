@@ -108,8 +108,8 @@ def test_a_job_with_a_check_is_kept_true():
 
 def test_a_job_without_a_check_runs_if_nothing_needs_it():
     assert reasons(plan_of(Job.of("a"), Job.of("b", after=["a"]))) == {
-        "a": "no check; nothing needs it",
-        "b": "no check; nothing needs it",
+        "a": "no check; a leaf",
+        "b": "no check; a leaf",
     }
 
 

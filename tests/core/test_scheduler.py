@@ -232,7 +232,7 @@ def test_what_happened_says_why():
     jobs = [Job.of("a", check=True), Job.of("b")]
     drive = Drive(jobs, said({"a check": Act(NO, message="1 == 2")})).to_the_end()
     reasons = {event.job: event.reason for event in drive.events if isinstance(event, JobEnded)}
-    assert reasons == {"a": "check did not hold: 1 == 2", "b": "no check; nothing needs it"}
+    assert reasons == {"a": "check did not hold: 1 == 2", "b": "no check; a leaf"}
 
 
 def test_a_description_follows_check_and_recheck():
@@ -279,6 +279,7 @@ def test_after_a_stop_nothing_is_tried_again():
     drive = Drive([Job.of("a", retry=Retry(retries=5))], said({"a run": RAISED}))
     until(drive, State.ACTIVE).apply(RunStopped("enough"))
     assert drive.to_the_end().outcomes() == {"a": Outcome.FAILED}
+    assert drive.started() == ["a"]
 
 
 @pytest.mark.parametrize("state", [State.READY, State.DECIDING, State.BACKOFF])
@@ -307,6 +308,14 @@ def test_a_check_that_held_before_the_stop_is_unchanged_and_one_that_was_not_ask
     until(drive, State.IDLE).apply(RunStopped("enough"))
     drive.to_the_end()
     assert drive.outcomes() == {"a": Outcome.UNCHANGED, "x": Outcome.CANCELLED, "b": Outcome.CANCELLED}
+
+
+def test_a_check_under_way_at_the_stop_that_does_not_hold_is_cancelled_before_the_run():
+    drive = Drive([Job.of("a", check=True)], said({"a check": NO}))
+    until(drive, State.ACTIVE).apply(RunStopped("enough"))
+    drive.to_the_end()
+    assert drive.started() == ["a"]
+    assert drive.events[-1] == JobEnded("a", Outcome.CANCELLED, "enough")
 
 
 def test_a_check_under_way_at_the_stop_may_still_say_that_it_holds():

@@ -18,8 +18,7 @@ from jobtest.core.events import (
 from jobtest.core.graph import Graph
 from jobtest.core.model import Command, Failure, Job, Outcome, Phase, Retry, Take, Verdict
 from jobtest.core.planner import make_plan
-from jobtest.engine.calls import FunctionCall, Result, Ticket
-from jobtest.engine.executors.dry import DriftExecutor, PlanExecutor
+from jobtest.engine.calls import FunctionCall, Result
 from jobtest.engine.executors.thread import ThreadExecutor
 from jobtest.engine.loop import Engine, failed
 from jobtest.testing import Act, FakeClock, MemoryStore, ScriptedBodies, ScriptedExecutor, simulate
@@ -274,54 +273,6 @@ def test_what_an_executor_says_of_a_check_is_no_value():
     assert engine.values == {}
 
 
-# --- plan and drift ---
-
-
-def dry(kind, *jobs, acts=None, command=Command.PLAN):
-    engine, executor, _ = engine_of(plan_of(*jobs, command=command), acts, prepare=True, wrap=kind)
-    summary = engine.run()
-    phases = {span.phase for span in executor.spans}
-    return {id: (record.outcome.value, record.reason) for id, record in summary.jobs.items()}, phases
-
-
-def test_a_plan_says_what_would_happen_and_runs_nothing():
-    jobs = [
-        Job.of("build"),
-        Job.of("deploy", takes=["build"], check=True),
-        Job.of("kept", takes=["build"], check=True),
-        Job.of("early", takes=["build"], check=True, early=frozenset({"build"})),
-        Job.of("gate", needs=["deploy"], check=True, has_run=False),
-        Job.of("end", needs=["gate"]),
-    ]
-    outcomes, phases = dry(PlanExecutor, *jobs, acts={"deploy check": NO, "gate check": NO})
-    assert outcomes == {
-        "build": ("would-run", "no check; early takes its value"),
-        "deploy": ("would-run", "check did not hold: not_holding"),
-        "kept": ("unchanged", "check holds"),
-        "early": ("unknown", "known after build has run"),
-        "gate": ("unknown", "it does not hold now: not_holding"),
-        "end": ("would-run", "no check; nothing needs it"),
-    }
-    assert phases == {Phase.CHECK}
-
-
-def test_a_drift_asks_every_check_whatever_the_others_say():
-    jobs = [
-        Job.of("a", check=True),
-        Job.of("b", needs=["a"], check=True),
-        Job.of("c", takes=["d"], check=True, early=frozenset({"d"})),
-        Job.of("d"),
-    ]
-    outcomes, phases = dry(DriftExecutor, *jobs, acts={"a check": NO}, command=Command.DRIFT)
-    assert outcomes == {
-        "a": ("failed", "check did not hold: not_holding"),
-        "b": ("unchanged", "check holds"),
-        "c": ("skipped", "known after d has run"),
-        "d": ("skipped", "no check"),
-    }
-    assert phases == {Phase.CHECK}
-
-
 # --- what bodies are told ---
 
 
@@ -377,7 +328,7 @@ def test_an_interrupt_gives_what_runs_its_grace_and_no_more():
     summary = interrupted_at(engine, "quick", Phase.RUN)
     assert {id: (record.outcome.value, record.reason) for id, record in summary.jobs.items()} == {
         "slow": ("cancelled", "interrupted, and still running 10 s later"),
-        "quick": ("changed", "no check; nothing needs it"),
+        "quick": ("changed", "no check; a leaf"),
         "next": ("cancelled", "Ctrl-C"),
     }
     assert engine.interrupted
@@ -499,8 +450,3 @@ def test_a_failing_cleanup_changes_no_outcome_and_keeps_no_other_from_running():
     assert summary.totals() == {Outcome.CHANGED: 2}
     assert [span.job for span in executor.spans if span.phase is Phase.CLEANUP] == ["b", "a"]
     assert sum(isinstance(entry.event, JobEnded) for entry in store.entries("r")) == 2
-
-
-def test_a_ticket_names_its_job_attempt_and_phase():
-    job = Job.of("a")
-    assert Ticket(job, 1, Phase.RUN) == Ticket(job, 1, Phase.RUN)

@@ -106,7 +106,7 @@ LIVES = {
     "a job without a check has changed when it returns": (
         "def job_a(): note('run'); return 0",
         {"a": "changed"},
-        "no check; nothing needs it",
+        "no check; a leaf",
         ["run"],
     ),
     "a check that returns 0 is broken and its job does not run": (
@@ -238,7 +238,7 @@ LIVES = {
     "a job without check that nobody needs is a leaf and runs": (
         "def job_a(): note('run')",
         {"a": "changed"},
-        "no check; nothing needs it",
+        "no check; a leaf",
         ["run"],
     ),
     "a job without check whose consumer does not run is not needed": (

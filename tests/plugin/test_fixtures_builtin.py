@@ -430,7 +430,6 @@ def test_what_a_body_does_is_undone_also_if_fixtures_were_set_up_beside_it(jobs)
 
     @pytest.fixture(scope="session")
     def beside():
-        wait("leaked")
         os.environ["JT_ON_PURPOSE"] = "1"
         yield
         del os.environ["JT_ON_PURPOSE"]
@@ -438,7 +437,10 @@ def test_what_a_body_does_is_undone_also_if_fixtures_were_set_up_beside_it(jobs)
         os.environ["JT_LEAK"] = "1"
         event("leaked").set()
         wait("set up")
-    def job_b(beside): event("set up").set()
+    def job_b(request):
+        wait("leaked")
+        request.getfixturevalue("beside")
+        event("set up").set()
     def job_c(a, b, beside): note((os.environ.get("JT_LEAK"), os.environ.get("JT_ON_PURPOSE")))
     """,
         "-J8",

@@ -67,7 +67,7 @@ def test_a_plan_is_printed_in_order_with_waves_and_the_critical_path(jobs):
     assert plan_of(run)[:3] == [
         "~ b  would-run  check did not hold: assert 1 == 2",
         ". a  unchanged  check holds",
-        "~ c  would-run  no check; nothing needs it",
+        "~ c  would-run  no check; a leaf",
     ]
     assert plan_of(run)[3:] == ["waves: 2, widest 2", "critical path: b -> c"]
     assert "3 jobs: 1 unchanged, 2 would-run in" in run.text
@@ -169,7 +169,7 @@ def test_a_plan_of_a_selection_is_of_that_alone(jobs):
 
 def test_a_plan_names_who_runs_alone(jobs):
     run = jobs("def job_a(monkeypatch): 1/0", "--plan")
-    assert "a  would-run  no check; nothing needs it; alone, it uses monkeypatch" in run.text
+    assert "a  would-run  no check; a leaf; alone, it uses monkeypatch" in run.text
 
 
 def test_a_plan_is_reported(jobs):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobtest.core.model import Failure, Phase, Verdict
+from jobtest.core.model import EdgeKind, Failure, Phase, Verdict
 from jobtest.engine.calls import Result, Ticket
 from jobtest.engine.executors.protocol import Executor, Finished, Prepare
 
@@ -14,18 +14,21 @@ __all__ = ["DriftExecutor", "PlanExecutor"]
 class PlanExecutor:
     """Asks checks through another executor and says of a run phase that it would run.
 
-    A gate that does not hold now may hold when what is before it has run, so its outcome is unknown.
+    What a check says of a job below one that would run may be another thing by then, so it is unknown; so is
+    a gate that does not hold now.
     """
 
     def __init__(self, inner: Executor) -> None:
         self._inner = inner
         self._ready: list[Finished] = []
+        self._unsettled: dict[str, str] = {}
 
     def start(self, ticket: Ticket, prepare: Prepare) -> None:
         """Ask a check; answer for anything else."""
         if ticket.phase is Phase.CHECK or ticket.phase is Phase.DESCRIBE:
             self._inner.start(ticket, prepare)
         else:
+            self._unsettled[ticket.job.id] = ticket.job.label
             self._ready.append((ticket, self._instead(ticket)))
 
     def collect(self, timeout: float | None) -> Sequence[Finished]:
@@ -48,9 +51,21 @@ class PlanExecutor:
 
     def _seen(self, ticket: Ticket, result: Result) -> Result:
         if result.verdict is Verdict.NOT_HOLDING and not ticket.job.has_run:
-            said = Failure(f"it does not hold now: {result.failure}")
-            return Result(Verdict.UNKNOWN, said, output=result.output)
+            result = self._unknown(result, f"it does not hold now: {result.failure}")
+        elif result.verdict is Verdict.OK:
+            for edge in ticket.job.edges:
+                if edge.upstream in self._unsettled and edge.kind is not EdgeKind.AFTER:
+                    result = self._unknown(
+                        result, f"it holds now; known after {self._unsettled[edge.upstream]} has run"
+                    )
+                    break
+        if result.verdict is Verdict.UNKNOWN:
+            self._unsettled[ticket.job.id] = ticket.job.label
         return result
+
+    @staticmethod
+    def _unknown(result: Result, said: str) -> Result:
+        return Result(Verdict.UNKNOWN, Failure(said), output=result.output)
 
 
 class DriftExecutor(PlanExecutor):
