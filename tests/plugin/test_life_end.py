@@ -78,7 +78,7 @@ def test_retry_on_names_what_is_worth_another_attempt(lives, workers):
     run = lives(
         """
 @pytest.mark.job(retries=2, retry_on=(ConnectionError,))
-def job_a(): note("a"); raise ConnectionRefusedError if len(notes) == 1 else ValueError
+def job_a(): note("a"); raise ConnectionRefusedError if notes.count("a") == 1 else ValueError
 @pytest.mark.job(retries=2, retry_on=AssertionError)
 def job_b(): note("b"); assert notes.count("b") == 2
 """,
