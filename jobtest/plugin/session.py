@@ -6,7 +6,7 @@ import gc
 import os
 import re
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -47,7 +47,8 @@ def configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     config.addinivalue_line("python_files", "job_*.py")
     config.option.importmode = "importlib"
-    config.args = [str(config.rootpath / path) for path in options.settings.paths]
+    paths = (config.rootpath / path for path in options.settings.paths)
+    config.args = [str(path) for path in _outermost(paths)]
     clock = SystemClock()
     orchestration = Orchestration(config, options, clock)
     config.pluginmanager.register(orchestration, "jobtest-orchestration")
@@ -55,6 +56,12 @@ def configure(config: pytest.Config) -> None:
     config.stash[builtin.run_id_key] = orchestration.run_id
     config.pluginmanager.register(builtin, "jobtest-fixtures")
     config.pluginmanager.register(Terminal(orchestration), "jobtest-terminal")
+
+
+def _outermost(paths: Iterable[Path]) -> list[Path]:
+    """Return the paths that are not below another one: what is there is collected once."""
+    given = [Path(os.path.normpath(path)) for path in paths]
+    return [path for path in dict.fromkeys(given) if not set(path.parents).intersection(given)]
 
 
 def is_job_file(path: Path) -> bool:
