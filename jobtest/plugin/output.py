@@ -61,6 +61,9 @@ class _Router(io.TextIOBase):
     def flush(self) -> None:
         self._stream.flush()
 
+    def close(self) -> None:
+        """Leave the stream open: it is not ours. Called when this object is thrown away, too."""
+
     def isatty(self) -> bool:
         return False
 
@@ -94,6 +97,9 @@ class _Buffer(io.BufferedIOBase):
 
     def flush(self) -> None:
         self._stream.flush()
+
+    def close(self) -> None:
+        """Leave the stream open, as above."""
 
     def writable(self) -> bool:
         return True
