@@ -6,7 +6,7 @@ Set-up and teardown happen on the main thread; only the bodies themselves are ca
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Literal
@@ -188,7 +188,7 @@ class JobBodies:
             self._requests[ticket.job.id] = fixtures.begin(item, own, late), own
 
     def _set_up(
-        self, item: JobItem, ticket: Ticket, names: list[str], values: Mapping[str, object]
+        self, item: JobItem, ticket: Ticket, names: Sequence[str], values: Mapping[str, object]
     ) -> dict[str, object]:
         request, own = self._requests[ticket.job.id]
         item.stash[attempt_key].phase = ticket.phase.value

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +34,17 @@ PACKAGE = Path(__file__).parents[1]
 """Where the code of jobtest lies."""
 
 Function = Callable[..., object]
+NO_NAMES: Mapping[Phase, Mapping[Phase, Sequence[str]]] = {
+    Phase.RUN: {Phase.RUN: ()},
+    Phase.CHECK: {Phase.CHECK: ()},
+}
+"""The names of a job that asks for nothing, by its only phase; most of a large project are such."""
+
 problems_key = pytest.StashKey[list[Problem]]()
 sources_key = pytest.StashKey[list["Source"]]()
 
 
-@dataclass
+@dataclass(slots=True, eq=False)
 class Source:
     """What the functions of one job say, before names are resolved.
 
@@ -70,13 +75,18 @@ class Source:
     companions: Mapping[str, Function]
     options: MarkOptions
     places: Mapping[str, str]
-    names: dict[Phase, list[str]] = field(default_factory=dict)
-    asked: dict[Phase, list[str]] = field(default_factory=dict)
+    names: Mapping[Phase, Sequence[str]] = field(default_factory=dict)
     used: list[str] = field(default_factory=list)
     own: list[str] = field(default_factory=list)
     marked: frozenset[str] = frozenset()
     items: list[JobItem] = field(default_factory=list)
     groups: list[tuple[str, ...]] = field(default_factory=list)
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """File, and line from 0."""
+        file, _, line = self.at.rpartition(":")
+        return file, int(line.split(" ")[0]) - 1
 
     def functions(self, phase: Phase) -> Mapping[str, Function]:
         """Return the functions that a phase calls, by name."""
@@ -113,24 +123,21 @@ class JobItem(pytest.Function):
         """The hooks to call for it; others while it is replayed."""
         return self.hooks or super().ihook
 
-    @cached_property
+    @property
     def above(self) -> tuple[Any, ...]:
         """The collectors above, outermost first."""
-        return tuple(self.listchain()[:-1])
+        chain: tuple[Any, ...] = self.parent.chain  # type: ignore[union-attr]  # a job stands in a job file
+        return chain
 
     @property
     def location(self) -> tuple[str, int | None, str]:
         """File, line from 0, and name, as pytest has it, found faster."""
-        return *self._place, self.name
-
-    @cached_property
-    def _place(self) -> tuple[str, int]:
-        file, _, line = self.source.at.rpartition(":")
-        return file, int(line.split(" ")[0]) - 1
+        return *self.source.place, self.name
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Return where it is defined, which may be a file that its own imports it from."""
-        return self.config.rootpath / self._place[0], self._place[1], self.name
+        file, line = self.source.place
+        return self.config.rootpath / file, line, self.name
 
     def runtest(self) -> None:
         """Replay the run of a job that has ended."""
@@ -160,6 +167,7 @@ class JobModule(pytest.Module):
     def collect(self) -> Iterator[pytest.Item | pytest.Collector]:
         """Find the jobs of the file; what is wrong with it goes to the session's problems."""
         self._found: dict[str, Function] = {}
+        self.chain = tuple(self.listchain())
         list(super().collect())
         self._relative = fixtures.relative(self.path, self.config.rootpath)
         self._autouse = fixtures.autouse_names(self)
@@ -263,6 +271,7 @@ class JobModule(pytest.Module):
         main = run or checks[main_name]
         at = self._places[main_name]
         definition = fixtures.define(self, main_name, main)
+        _parameters.setdefault(main, fixtures.own_arguments(definition))
         marks = list(definition.iter_markers())
         options, problems = read_marks([mark for mark in marks if mark.name == "job"], name, at)
         self.session.stash[problems_key] += problems
@@ -271,8 +280,7 @@ class JobModule(pytest.Module):
         source.marked = frozenset(mark.name for mark in marks)
         source.used = [used for mark in marks if mark.name == "usefixtures" for used in mark.args]
         self._refuse(source, main_name)
-        _find_names(source, definition, self._autouse)
-        asked = list(dict.fromkeys(one for asked in source.asked.values() for one in asked))
+        asked = _find_names(source, definition, self._autouse)
         info, specs, source.groups = fixtures.parametrize(definition, asked, "parametrize" in source.marked)
         common = {"fixtureinfo": info, "originalname": main_name, "callobj": main}
         if not specs:
@@ -350,18 +358,21 @@ def line_of(function: Function) -> int:
     return int(inspect.unwrap(function).__code__.co_firstlineno)
 
 
-def _find_names(source: Source, definition: pytest.Function, auto: Sequence[str]) -> None:
-    """Find the names that each phase asks for, and all that are set up for it."""
+def _find_names(source: Source, definition: pytest.Function, auto: Sequence[str]) -> list[str]:
+    """Find the names that are set up for each phase; return those that its functions ask for."""
+    names: dict[Phase, Sequence[str]] = {}
+    all_asked: dict[str, None] = {}
     for phase in (Phase.CHECK, Phase.RUN, Phase.DESCRIBE, Phase.CLEANUP):
-        functions = source.functions(phase)
+        functions = source.functions(phase).values()
         if functions:
             used = source.used if phase is Phase.RUN or source.run is None else []
             if phase is not Phase.RUN:
-                used = [*used, *(name for function in functions.values() for name in _used_by(function))]
-            asked = (name for function in functions.values() for name in parameters(function))
-            source.asked[phase] = [*auto, *used, *asked]
-    for phase, names in source.asked.items():
-        source.names[phase] = fixtures.closure(definition, names)[0] if names else []
+                used = [*used, *(name for function in functions for name in _used_by(function))]
+            asked = [*auto, *used, *(name for function in functions for name in parameters(function))]
+            names[phase] = fixtures.closure(definition, asked)[0] if asked else ()
+            all_asked.update(dict.fromkeys(asked))
+    source.names = names if all_asked or len(names) > 1 else NO_NAMES.get(next(iter(names)), names)
+    return list(all_asked)
 
 
 def _used_by(function: Function) -> list[str]:
@@ -369,9 +380,19 @@ def _used_by(function: Function) -> list[str]:
     return [name for mark in marks if mark.name == "usefixtures" for name in mark.args]
 
 
-@cache
+_parameters: dict[Function, tuple[str, ...]] = {}
+"""What `parameters` has found out, and what pytest has, which costs the same again."""
+
+
 def parameters(function: Function) -> tuple[str, ...]:
     """Return the names of the parameters that a function must be given."""
+    found = _parameters.get(function)
+    if found is None:
+        found = _parameters[function] = _find_parameters(function)
+    return found
+
+
+def _find_parameters(function: Function) -> tuple[str, ...]:
     code = getattr(function, "__code__", None)
     if code is not None and not (
         code.co_argcount or code.co_kwonlyargcount or hasattr(function, "__wrapped__")

@@ -55,9 +55,11 @@ __all__ = [
     "define",
     "filter_warnings",
     "fixture_location",
+    "forget",
     "has_mark",
     "id_list",
     "known",
+    "own_arguments",
     "parametrize",
     "relative",
     "replace_setup_state",
@@ -259,6 +261,18 @@ def begin(
     item._request = request
     item.stash[_tmpdir.tmppath_result_key] = {}
     return request
+
+
+def own_arguments(definition: Any) -> tuple[str, ...]:
+    """Return the names of the parameters of the function that a definition stands for."""
+    found: tuple[str, ...] = definition._fixtureinfo.argnames
+    return found
+
+
+def forget(item: JobItem) -> None:
+    """Let go of what an item asked for, as pytest does after its protocol."""
+    item._request = False  # type: ignore[assignment]  # so does pytest
+    item.funcargs = None  # type: ignore[assignment]  # so does pytest
 
 
 def again(item: JobItem) -> None:

@@ -125,6 +125,7 @@ class Replay:
         self._protocol(item=item, nextitem=None)
         item.hooks = None
         item.recorded.clear()
+        fixtures.forget(item)
         self._outputs.pop(item.id_, None)
 
     def _finish(self, item: JobItem, like: pytest.TestReport | None) -> None:
@@ -171,7 +172,7 @@ class Replay:
         report.start = ended if report.when == "teardown" else begun
         report.stop = ended if report.when == "call" else report.start
         report.duration = record.seconds if report.when == "call" else 0.0
-        report.user_properties = list(item.user_properties)
+        report.user_properties = item.user_properties
         report.sections = self._sections(item, record, report.when)
         report.__dict__["jobtest_outcome"] = record.outcome
 
