@@ -35,19 +35,24 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _load() -> str:
+    """Return the load average, by which a reader can tell whether others were at work too."""
+    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "?"
+
+
 def main() -> int:
     """Run the scenarios asked for and print the table; 1 if a target was missed or a row has no figure."""
     given = _arguments()
     bench = Bench(quick=given.quick)
     rows: list[Row] = []
-    start = time.monotonic()
+    start, load = time.monotonic(), _load()
     for name in given.only or SCENARIOS:
         print(f"{name} ...", file=sys.stderr, flush=True)
         rows += SCENARIOS[name](bench)
     took = time.monotonic() - start
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     machine = f"Python {platform.python_version()}, {cores} cores, {platform.system()} {platform.machine()}"
-    print(f"{machine}; {'quick' if given.quick else 'normal'} run of {took:.0f} s")
+    print(f"{machine}; {'quick' if given.quick else 'normal'} run of {took:.0f} s; load {load} to {_load()}")
     print(f"{bench.toolbox.versions()}\n\n{render(rows)}")
     if given.json:
         data = {
