@@ -1,0 +1,170 @@
+"""What people who used it for the first time stumbled over, and should not again."""
+
+import json
+import tomllib
+
+import pytest
+
+
+def test_a_job_that_ran_in_an_earlier_attempt_has_changed(jobs):
+    run = jobs("""
+    import pytest
+    def check_a(attempt): assert attempt.number == 2
+    @pytest.mark.job(retries=1)
+    def job_a(): pass
+    """)
+    assert run.outcomes == {"a": "changed"}
+    assert run.phases == {"a": [["check", "run", "recheck"], ["check"]]}
+    assert "a: its check held before attempt 2 ran" in run.text
+
+
+def test_what_a_job_holds_open_stays_open_for_those_that_need_it(jobs):
+    run = jobs("""
+    import pytest
+    from seen import note
+    def job_tunnel():
+        note("open")
+        yield
+        note("closed")
+    @pytest.mark.job(needs=["tunnel"])
+    def job_user(): note("used")
+    """)
+    assert run.seen == ["open", "used", "closed"]
+
+
+def test_a_forced_job_is_selected(jobs):
+    run = jobs(
+        "def job_a(): pass\ndef job_b(): pass\ndef job_c(): pass", "--job-only", "a", "--job-force", "b"
+    )
+    assert run.outcomes == {"a": "changed", "b": "changed"}
+
+
+def test_the_keys_of_a_gathered_dict_are_what_the_user_wrote(jobs):
+    run = jobs("""
+    import pytest
+    @pytest.mark.parametrize("town", ["Zürich", "a b", "back\\\\slash"])
+    def job_arrive(town): return town
+    def job_all(arrive): assert list(arrive) == ["Zürich", "a b", "back\\\\slash"] == list(arrive.values())
+    """)
+    assert run.ret == 0
+
+
+@pytest.mark.parametrize("settings", ["[params]\nbatteries = 'charged'\n", ""])
+def test_a_parameter_that_is_misspelt_on_the_command_line_is_refused(jobs, settings):
+    run = jobs(
+        "def job_a(params): assert params.batteries",
+        "--job-set=batteries=charged",
+        "--job-set=bateries=dead",
+        files={"jobtest.toml": settings},
+    )
+    assert run.ret == 4
+    assert "--job-set names the parameter 'bateries', which no job asks for" in run.text
+    assert "fix: did you mean 'batteries'?" in run.text
+
+
+def test_a_parameter_unlike_all_others_may_be_for_somebody_who_asks_at_run_time(jobs):
+    run = jobs("def job_a(params): assert params.get('x' + 'y') == 5", "--job-set=xy=5")
+    assert run.ret == 0
+    assert tomllib.loads("xy=5") == {"xy": 5}
+
+
+def test_a_plan_does_not_trust_a_check_below_what_would_run(jobs):
+    run = jobs(
+        """
+    import pytest
+    def check_base(): assert False
+    def job_base(): pass
+    def check_next(): pass
+    def job_next(base): pass
+    def check_last(): pass
+    @pytest.mark.job(needs=["next"])
+    def job_last(): pass
+    def check_other(): pass
+    @pytest.mark.job(after=["base"])
+    def job_other(): pass
+    """,
+        "--plan",
+    )
+    assert run.ret == 0
+    assert run.outcomes == {"base": "would-run", "next": "unknown", "last": "unknown", "other": "unchanged"}
+    assert run.reasons["next"] == "it holds now; known after base has run"
+    assert run.reasons["last"] == "it holds now; known after next has run"
+
+
+@pytest.mark.parametrize("how", ["-x", "--maxfail=1", ""])
+def test_all_that_needs_a_failed_job_is_blocked_however_the_run_stops(jobs, how):
+    run = jobs(
+        """
+    import pytest
+    def job_a(): assert False
+    def job_b(a): pass
+    @pytest.mark.job(needs=["b"])
+    def job_c(): pass
+    def job_d(c): pass
+    """,
+        *([how] if how else []),
+    )
+    assert run.outcomes == {"a": "failed", "b": "blocked", "c": "blocked", "d": "blocked"}
+    assert set(run.reasons.values()) - {run.reasons["a"]} == {"upstream a failed"}
+    assert "blocks b, c, d" in run.text
+
+
+def test_what_closing_a_failed_attempt_prints_is_in_its_report(jobs):
+    run = jobs("""
+    import pytest
+    def check_a(attempt): assert attempt.number == 3
+    @pytest.mark.job(retries=1)
+    def job_a():
+        yield
+        print("closed it")
+    """)
+    assert run.outcomes == {"a": "failed"}
+    assert any("closed it" in text for report in run.of("a") for _, text in report.sections)
+    assert "closed it" not in run.text.partition("FAILURES")[0]
+
+
+def test_a_check_that_returns_a_number_shows_no_frame_but_what_is_wrong(jobs):
+    run = jobs("def check_a(): return 0\ndef job_a(): pass")
+    assert run.kinds == {"a": "broken_check"}
+    assert "it returned 0" in run.longrepr("a")
+    assert ".py:" not in run.longrepr("a")
+
+
+def test_resources_that_are_not_there_are_told_with_all_other_errors(jobs):
+    run = jobs("""
+    import pytest
+    @pytest.mark.job(resources={"db": 2})
+    def job_a(): pass
+    def job_b(nope): pass
+    """)
+    assert run.ret == 4
+    assert "asks for 2 of resource 'db', and there is 0" in run.text
+    assert "asks for 'nope'" in run.text
+
+
+def test_trace_is_refused(jobs):
+    run = jobs("def job_a(): pass", "--trace")
+    assert run.ret == 4
+    assert "--trace is for tests" in run.errors
+
+
+def test_the_report_names_a_parametrised_job_by_its_bare_name(jobs):
+    jobs(
+        """
+    import pytest
+    @pytest.mark.parametrize("region", ["eu"])
+    def job_deploy(region): pass
+    """,
+        "--job-report=r.json",
+    )
+    (job,) = json.loads((jobs.path / "r.json").read_text())["jobs"]
+    assert (job["id"], job["name"], job["params"]) == (
+        "job_it.py::job_deploy[eu]",
+        "deploy",
+        {"region": "eu"},
+    )
+
+
+def test_the_next_command_is_there_to_be_copied(jobs):
+    run = jobs("def job_a(): pass\ndef job_b(a): assert False\ndef job_c(b): pass")
+    assert "--job-only job_it.py::job_b --job-downstream" in run.text
