@@ -148,6 +148,7 @@ class Retry:
         retries: Further attempts after the first, >= 0.
         delay: Seconds before the second attempt.
         backoff: Factor from one delay to the next; 1 is a fixed delay.
+        linear: The delays are once, twice, three times the first, whatever the factor.
         max_delay: Seconds that no delay exceeds, jitter included, or None: a year.
         jitter: Fraction of the delay by which it may be longer or shorter, 0 to 1.
         on: Names of exception types (as in a traceback, or with their module); empty means any failure.
@@ -156,6 +157,7 @@ class Retry:
     retries: int = 0
     delay: float = 0.0
     backoff: float = 1.0
+    linear: bool = False
     max_delay: float | None = None
     jitter: float = 0.0
     on: tuple[str, ...] = ()

@@ -265,7 +265,8 @@ def retry_delay(retry: Retry, attempt: int, failure: Failure | None, chance: flo
         return None
     longest = LONGEST_DELAY if retry.max_delay is None else retry.max_delay
     try:
-        delay = min(retry.delay * retry.backoff ** (attempt - 1), longest)
+        grown = attempt if retry.linear else retry.backoff ** (attempt - 1)
+        delay = min(retry.delay * grown, longest)
     except OverflowError:
         delay = longest if retry.delay else 0.0
     return min(delay * (1 + retry.jitter * (2 * chance - 1)), longest)

@@ -50,7 +50,7 @@ def job(
     after: str | Sequence[str] = (),
     retries: int = 0,
     retry_delay: float = 0.0,
-    retry_backoff: float = 1.0,
+    retry_backoff: float | Literal["linear"] = 1.0,
     retry_max_delay: float | None = None,
     retry_jitter: float = 0.0,
     retry_on: type[BaseException] | tuple[type[BaseException], ...] = (),
@@ -68,7 +68,7 @@ def job(
         after: Jobs that this one follows if they are in the run.
         retries: Further attempts after the first.
         retry_delay: Seconds before the second attempt.
-        retry_backoff: Factor from one delay to the next.
+        retry_backoff: Factor from one delay to the next; or `linear`: once, twice, three times the first.
         retry_max_delay: Seconds that no delay exceeds.
         retry_jitter: Fraction of the delay by which it may vary, 0 to 1.
         retry_on: Exceptions after which it is tried again; empty: any failure.
@@ -161,10 +161,12 @@ class _Reader:
 
     def _retry(self, given: Mapping[str, object]) -> Retry:
         most = given["retry_max_delay"]
+        linear = given["retry_backoff"] == "linear"
         return Retry(
             retries=self._whole("retries", given["retries"], least=0),
             delay=self._number("retry_delay", given["retry_delay"]),
-            backoff=self._number("retry_backoff", given["retry_backoff"]),
+            backoff=1.0 if linear else self._number("retry_backoff", given["retry_backoff"]),
+            linear=linear,
             max_delay=None if most is None else self._number("retry_max_delay", most),
             jitter=self._number("retry_jitter", given["retry_jitter"], most=1.0),
             on=self._exceptions(given["retry_on"]),

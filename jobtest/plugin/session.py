@@ -23,7 +23,7 @@ from jobtest.engine.executors.inline import InlineExecutor
 from jobtest.engine.executors.protocol import Executor
 from jobtest.engine.executors.thread import ThreadExecutor
 from jobtest.engine.interrupts import ctrl_c
-from jobtest.engine.loop import Engine
+from jobtest.engine.loop import Engine, Observer
 from jobtest.plugin import builtin, fixtures
 from jobtest.plugin.bodies import JobBodies
 from jobtest.plugin.collect import JobItem, JobModule, problems_key, sources_key
@@ -32,7 +32,7 @@ from jobtest.plugin.options import Options, read_options, select
 from jobtest.plugin.output import OutputRoom
 from jobtest.plugin.project import Asked, Project, build_project
 from jobtest.plugin.replay import Replay, wants_full
-from jobtest.plugin.terminal import Terminal
+from jobtest.plugin.terminal import PhaseLines, Terminal
 
 __all__ = ["Orchestration", "configure"]
 
@@ -262,14 +262,19 @@ class Orchestration:
         registry = fixtures.Registry(session, builtin.VALUE)
         bodies = JobBodies(self.project, registry, state, room, replay, threads=threads)
         self.config.pluginmanager.register(_Decorator(replay), "jobtest-decorator")
+        observers: list[Observer] = [_Spare()]
+        if self.config.get_verbosity() > 1:
+            observers.append(PhaseLines(self.config, plan))
         try:
             events = self.files.open_events()
+            if events is not None:
+                observers.append(events)
             engine = Engine(
                 plan,
                 bodies,
                 self._executor(),
                 clock=self._clock,
-                observers=[_Spare(), *([events] if events is not None else [])],
+                observers=observers,
                 workers=self.options.workers,
                 resources=self.options.resources,
                 retry_limit=self.options.settings.retry_limit,

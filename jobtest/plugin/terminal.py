@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jobtest.core.events import Entry, PhaseEnded, PhaseStarted
 from jobtest.core.model import Command, Outcome
+from jobtest.core.planner import Plan
 from jobtest.core.summary import JobRecord, Summary
 from jobtest.plugin.replay import outcome_of
 
 if TYPE_CHECKING:
-    from jobtest.core.planner import Plan
     from jobtest.engine.loop import Engine
     from jobtest.plugin.session import Orchestration
 
-__all__ = ["Terminal", "recap"]
+__all__ = ["PhaseLines", "Terminal", "recap"]
 
 ORDER = (
     Outcome.UNCHANGED,
@@ -156,6 +157,28 @@ class Terminal:
         terminalreporter.write_line(
             f"no jobs found: looked for job_NAME and check_NAME in job_*.py below {folders}"
         )
+
+
+class PhaseLines:
+    """An observer that says with `-vv` what came of each phase, as it ends."""
+
+    def __init__(self, config: pytest.Config, plan: Plan) -> None:
+        self._reporter = config.pluginmanager.get_plugin("terminalreporter")
+        self._plan = plan
+        self._started: dict[str, float] = {}
+
+    def __call__(self, entry: Entry) -> None:
+        """Take in an entry."""
+        event = entry.event
+        if isinstance(event, PhaseStarted):
+            self._started[event.job] = entry.at
+        elif isinstance(event, PhaseEnded) and self._reporter is not None:
+            seconds = entry.at - self._started.pop(event.job)
+            said = f": {event.failure}" if event.failure is not None else ""
+            verdict = event.verdict.value.replace("_", " ")
+            self._reporter.ensure_newline()
+            what = f"{self._plan.graph[event.job].label}: {event.phase.value} {verdict}"
+            self._reporter.write_line(f"  {what} in {seconds:.2f}s{said}")
 
 
 def recap(summary: Summary) -> str:

@@ -165,6 +165,29 @@ def test_the_report_names_a_parametrised_job_by_its_bare_name(jobs):
     )
 
 
+def test_with_vv_there_is_a_line_for_each_phase(jobs):
+    run = jobs("def check_a(): assert 0\ndef job_a(): pass", "-vv")
+    run.stdout.fnmatch_lines(
+        [
+            "  a: check not holding in *s: assert 0",
+            "  a: run ok in *s",
+            "  a: recheck not holding in *s: assert 0",
+        ]
+    )
+    assert "  a: check" not in jobs.run("-v").text
+
+
+def test_delays_may_grow_linearly(jobs):
+    run = jobs("""
+    import pytest
+    @pytest.mark.job(retries=3, retry_delay=0.01, retry_backoff="linear")
+    def job_a(): assert 0
+    """)
+    assert len(run.phases["a"]) == 4
+    assert run.engine.plan.graph["job_it.py::job_a"].retry.linear
+    assert run.jobs["a"].waited_backoff >= 0.06
+
+
 def test_the_next_command_is_there_to_be_copied(jobs):
     run = jobs("def job_a(): pass\ndef job_b(a): assert False\ndef job_c(b): pass")
     assert "--job-only job_it.py::job_b --job-downstream" in run.text
