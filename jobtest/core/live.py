@@ -1,4 +1,22 @@
-"""What changes about a job in the course of a run. Changed by the scheduler, and by nobody else."""
+"""What changes about a job in the course of a run. Changed by the scheduler, and by nobody else.
+
+States of a job, and what moves it:
+
+| state | left by |
+|---|---|
+| waiting | upstream satisfied -> ready, or idle if it only runs on demand; upstream failed -> deciding |
+| idle | a consumer wants its value -> waiting or ready; none can any more -> deciding |
+| ready | `PhaseStarted` -> active; an upstream job failed after all -> deciding |
+| active | `PhaseEnded` -> deciding |
+| deciding | next `PhaseStarted` -> active, `AttemptSuspended` -> waiting or idle, |
+| | `RetryPlanned` -> backoff, `JobEnded` -> ended |
+| backoff | `BackoffEnded` -> ready |
+| ended | nothing |
+
+An upstream job satisfies when it has ended well. One that is idle satisfies those that take its value: they
+are asked whether they want it. Those that need it, or come after it, wait until it has ended, or until nothing
+else can go on: its check held. `RunStopped` moves whatever is not active to deciding.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +32,7 @@ __all__ = ["Live", "State"]
 
 
 class State(Enum):
-    """Where a job is; the table of `jobtest.core.scheduler`."""
+    """Where a job is; the table of this module."""
 
     WAITING = "waiting"
     IDLE = "idle"
@@ -34,7 +52,9 @@ class Live:
         pending: Upstream jobs whose values are being made for it.
         takers: Consumers of its value, or of what it holds open, that have not ended, or hold something open
             themselves.
-        counted: It has been counted as satisfied by those that wait for it.
+        counted: Those that take its value have counted it as satisfied.
+        passed: So have those that need it or come after it.
+        released: It idles, and those that need it go on all the same, as nothing else can.
         turn: Number of its last run phase among all that have started, until one of them was entered.
         holds: Its run phase holds something open, for all that is known.
         doomed: How it ends for the sake of an upstream job, as soon as it can.
@@ -50,6 +70,8 @@ class Live:
     phase: Phase | None = None
     pending: set[str] | None = None
     counted: bool = False
+    passed: bool = False
+    released: bool = False
     turn: int = 0
     holds: bool = False
     doomed: JobEnded | None = None

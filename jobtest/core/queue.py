@@ -88,6 +88,11 @@ class ReadyQueue:
         """Give a place to what never queued up; it holds nothing else."""
         self._inside[id] = {}
 
+    @property
+    def empty(self) -> bool:
+        """Whether nobody has a place, and nobody could have one."""
+        return not self._inside and self.best() is None
+
     def best(self) -> tuple[str, str] | None:
         """Return the id of the job that may start now and what held it up (`resource`, or empty), or None."""
         if not self._ready or not self.free:

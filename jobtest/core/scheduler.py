@@ -3,21 +3,7 @@
 `apply(event, at)` is the only way to change it, `command(now)` asks. Whoever carries out a command does so by
 first applying (and keeping) the event that says so; the same events in the same order give the same answers.
 
-States of a job, and what moves it:
-
-| state | left by |
-|---|---|
-| waiting | upstream satisfied -> ready, or idle if it only runs on demand; upstream failed -> deciding |
-| idle | a consumer wants its value -> waiting or ready; none can any more -> deciding |
-| ready | `PhaseStarted` -> active; an upstream job failed after all -> deciding |
-| active | `PhaseEnded` -> deciding |
-| deciding | next `PhaseStarted` -> active, `AttemptSuspended` -> waiting or idle, |
-| | `RetryPlanned` -> backoff, `JobEnded` -> ended |
-| backoff | `BackoffEnded` -> ready |
-| ended | nothing |
-
-An upstream job satisfies when it has ended well, or is idle: then its check held, or it need not run unless
-wanted. `RunStopped` moves whatever is not active to deciding. Any other event raises `IllegalTransition`.
+The states of a job stand in `jobtest.core.live`; an event that they do not allow raises `IllegalTransition`.
 
 After a job has ended, what it holds open is closed when its last consumer has ended and holds nothing open
 itself; a close takes a place like an attempt. After all jobs have ended, the cleanups that are owed run. Both
@@ -109,6 +95,7 @@ class Scheduler:
         self._decided: dict[str, Event] = {}
         self._escalated: RunStopped | None = None
         self._turns = 0
+        self._idlers: list[Live] = []
         self._tail = Tail()
         self._live = {id: self._new(id, at) for at, id in enumerate(plan.graph.jobs)}
         self._unended = len(self._live)
@@ -173,6 +160,11 @@ class Scheduler:
         Raises:
             IllegalTransition: the state of the job does not allow it.
         """
+        self._take_in(event, at)
+        if self._idlers:
+            self._let_go_if_stuck()
+
+    def _take_in(self, event: Event, at: float) -> None:
         match event:
             case PhaseStarted():
                 self._phase_started(self._of(event.job, event), event)
@@ -344,12 +336,12 @@ class Scheduler:
         for id, live in self._live.items():
             if live.decision.skip:
                 live.state = State.DECIDING
-                self._decided[id] = JobEnded(
-                    id, Outcome.SKIPPED, live.decision.skip, None, live.decision.causes
-                )
+                decision = live.decision
+                self._decided[id] = JobEnded(id, Outcome.SKIPPED, decision.skip, None, decision.causes)
         for live in [one for one in self._live.values() if not one.missing and one.state is State.WAITING]:
             if self._begins_idle(live):
                 self._satisfy(live)
+        self._let_go_if_stuck()
 
     def _get_ready(self, live: Live) -> None:
         """Queue up, or first have the values made that its next attempt is sure to want."""
@@ -390,25 +382,38 @@ class Scheduler:
 
     def _idle(self, live: Live) -> None:
         live.state = State.IDLE
+        self._idlers.append(live)
         if not live.takers:
             self._end_idle(live)
 
     def _end_idle(self, live: Live) -> None:
         live.state = State.DECIDING
         not_needed = End(Outcome.UNCHANGED, "not needed")
-        self._decided[live.job.id] = _end(
-            live.job.id, not_needed if live.phase is None else held(live.progress)
-        )
+        end = not_needed if live.phase is None else held(live.progress)
+        self._decided[live.job.id] = _end(live.job.id, end)
 
     def _satisfy(self, live: Live) -> None:
-        """Count this job as satisfied for those that wait for it, once; so on for those that idle then."""
+        """Count this job as satisfied for those that wait for it; so on for those that idle then."""
         satisfied = [live]
         while satisfied:
             upstream = satisfied.pop()
-            if not upstream.counted:
-                upstream.counted = True
-                others = [self._live[id] for id, _ in self.plan.graph.downstream(upstream.job.id)]
-                satisfied += [other for other in others if self._one_less(other)]
+            values = not upstream.counted
+            rest = not upstream.passed and (upstream.state is not State.IDLE or upstream.released)
+            upstream.counted, upstream.passed = True, upstream.passed or rest
+            for id, kind in self.plan.graph.downstream(upstream.job.id):
+                if (values if kind is EdgeKind.VALUE else rest) and self._one_less(self._live[id]):
+                    satisfied.append(self._live[id])
+
+    def _let_go_if_stuck(self) -> None:
+        """When nothing else can go on, let those go on that need an idle job: its check held."""
+        going_on = self._decided or self._backoff or not self._queue.empty
+        if going_on or self._tail.next(at_the_end=False) is not None:
+            return
+        idle = [one for one in self._idlers if one.state is State.IDLE]
+        self._idlers = []
+        for live in idle:
+            live.released = True
+            self._satisfy(live)
 
     def _one_less(self, live: Live) -> bool:
         """Count one upstream edge as satisfied; tell whether the job satisfies others, by being idle."""
@@ -430,7 +435,7 @@ class Scheduler:
             if not good:
                 if dooms(live.job, event.outcome, kind, has_value=live.progress.has_value):
                     self._doom(live, event, other)
-                elif not live.counted and self._one_less(other):
+                elif not (live.counted if kind is EdgeKind.VALUE else live.passed) and self._one_less(other):
                     self._satisfy(other)
             if other.pending and event.job in other.pending:
                 other.pending.remove(event.job)

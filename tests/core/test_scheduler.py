@@ -136,55 +136,74 @@ def test_a_consumer_that_wants_several_values_waits_for_all_of_them():
     assert drive.started() == ["b", "a", "x", "b", "b", "b"]
 
 
-def test_a_demanded_value_that_fails_blocks_the_consumer_and_those_who_have_not_run():
+def test_a_demanded_value_that_fails_blocks_the_consumer_and_all_who_need_the_job():
     jobs = [
         Job.of("a", check=True),
         Job.of("b", takes=["a"], check=True),
-        Job.of("ran", needs=["a"], priority=9),
+        Job.of("other", needs=["a"], priority=9),
         Job.of("late", needs=["a", "b"]),
+        Job.of("after", after=["a"]),
     ]
     drive = Drive(jobs, said({"b check": NO, "a run": RAISED, "a recheck": NO})).to_the_end()
-    assert drive.outcomes() == {
-        "a": Outcome.FAILED,
-        "b": Outcome.BLOCKED,
-        "ran": Outcome.CHANGED,
-        "late": Outcome.BLOCKED,
-    }
+    blocked = dict.fromkeys(["b", "other", "late"], Outcome.BLOCKED)
+    assert drive.outcomes() == {"a": Outcome.FAILED, "after": Outcome.CHANGED, **blocked}
+
+
+@pytest.mark.parametrize("capacity", [1, 8])
+def test_who_needs_a_job_waits_until_it_is_sure_that_it_does_not_run(capacity):
+    jobs = [
+        Job.of("a", check=True),
+        Job.of("n", needs=["a"], priority=9),
+        Job.of("b", takes=["a"], check=True),
+    ]
+    drive = Drive(jobs, said({"b check": NO}), capacity=capacity).to_the_end()
+    assert drive.started(Phase.RUN) == ["a", "n", "b"]
+
+
+def test_who_needs_an_idle_job_goes_on_when_nothing_else_can():
+    jobs = [
+        Job.of("a", check=True),
+        Job.of("n", needs=["a"]),
+        Job.of("b", takes=["a"], needs=["n"], check=True),
+    ]
+    drive = Drive(jobs).to_the_end()
+    assert drive.outcomes() == {"a": Outcome.UNCHANGED, "n": Outcome.CHANGED, "b": Outcome.UNCHANGED}
+
+
+def fails_after_all(**of_c):
+    """Return jobs of which `c` goes on as `a` idles, and `a` is made to run and fails while `c` is under way."""
+    return [
+        Job.of("a", check=True),
+        Job.of("x", check=True),
+        Job.of("c", needs=["a"], **of_c),
+        Job.of("d", needs=["x"]),
+        Job.of("b", takes=["a"], needs=["d"], check=True),
+        Job.of("tx", takes=["x"], needs=["c"], check=True),
+    ]
+
+
+FAILS = {"b check": NO, "a run": RAISED, "a recheck": NO}
 
 
 def test_a_job_whose_check_is_under_way_when_its_upstream_fails_after_all_is_blocked():
-    jobs = [
-        Job.of("a", check=True),
-        Job.of("b", takes=["a"], check=True),
-        Job.of("c", needs=["a"], check=True),
-    ]
-    acts = {"b check": NO, "a run": RAISED, "a recheck": NO, "c check": Act(seconds=100)}
-    drive = Drive(jobs, said(acts), capacity=3).to_the_end()
+    acts = {**FAILS, "c check": Act(seconds=100)}
+    drive = Drive(fails_after_all(check=True), said(acts), capacity=3).to_the_end()
+    assert drive.started(Phase.CHECK).count("c") == 1
     assert drive.outcomes()["c"] is Outcome.BLOCKED
 
 
 @pytest.mark.parametrize("delay", [0, 100])
 def test_no_further_attempt_begins_when_the_upstream_has_failed_after_all(delay):
-    retry = Retry(retries=1, delay=delay)
-    jobs = [
-        Job.of("a", check=True),
-        Job.of("b", takes=["a"], check=True),
-        Job.of("c", needs=["a"], retry=retry),
-    ]
-    acts = {"b check": NO, "a run": RAISED, "a recheck": NO, "c run 1": Act(RAISED, 1 if delay else 100)}
+    jobs = fails_after_all(retry=Retry(retries=1, delay=delay))
+    acts = {**FAILS, "c run 1": Act(RAISED, 1 if delay else 100)}
     drive = Drive(jobs, said(acts), capacity=3).to_the_end()
     assert drive.started().count("c") == 1
     assert drive.outcomes()["c"] is Outcome.BLOCKED
 
 
 def test_a_run_under_way_when_its_upstream_fails_after_all_comes_to_its_own_end():
-    jobs = [
-        Job.of("a", check=True),
-        Job.of("b", takes=["a"], check=True),
-        Job.of("c", needs=["a"], check=True),
-    ]
-    acts = {"b check": NO, "a run": RAISED, "a recheck": NO, "c check": NO, "c run": Act(seconds=100)}
-    drive = Drive(jobs, said(acts), capacity=3).to_the_end()
+    acts = {**FAILS, "c check": NO, "c run": Act(seconds=100)}
+    drive = Drive(fails_after_all(check=True), said(acts), capacity=3).to_the_end()
     assert drive.outcomes()["c"] is Outcome.CHANGED
 
 
