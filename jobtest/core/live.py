@@ -14,8 +14,8 @@ States of a job, and what moves it:
 | ended | nothing |
 
 An upstream job satisfies when it has ended well. One that is idle satisfies those that take its value: they
-are asked whether they want it. Those that need it, or come after it, wait until it has ended, or until nothing
-else can go on: its check held. `RunStopped` moves whatever is not active to deciding.
+are asked whether they want it. Those that need it, or come after it, wait until it has ended, or until
+nothing else can go on: its check held. `RunStopped` moves whatever is not active to deciding.
 """
 
 from __future__ import annotations

@@ -101,8 +101,6 @@ class Scheduler:
         self._unended = len(self._live)
         self._begin()
 
-    # --- questions ---
-
     @property
     def done(self) -> bool:
         """Whether every job has ended and nothing is owed."""
@@ -147,8 +145,6 @@ class Scheduler:
     def _next_tail(self) -> PhaseStarted | None:
         due = self._tail.next(at_the_end=not self._unended) if self._tail and self._queue.free else None
         return PhaseStarted(due[0], self._live[due[0]].progress.attempt, due[1]) if due else None
-
-    # --- events ---
 
     def apply(self, event: Event, at: float) -> None:
         """Take in what happened.

@@ -225,7 +225,7 @@ class JobBodies:
         if isinstance(error, KeyboardInterrupt) and self.engine.interrupted:
             return Result(Verdict.INTERRUPTED, Failure("interrupted"), error=error)
         if isinstance(error, pytest.skip.Exception):
-            return Result(Verdict.SKIPPED, Failure(error.msg or "skipped"), error=error)
+            return _skipped(ticket, error.msg or "skipped")
         self._heed_exit(error)
         self._errors.setdefault(ticket.job.id, {})[ticket.phase] = error
         return Result(Verdict.SETUP_ERROR, self._failure(item, error), error=error)
@@ -277,7 +277,7 @@ class JobBodies:
         self, item: JobItem, ticket: Ticket, function: Function, arguments: Mapping[str, object]
     ) -> FunctionCall:
         worker = self._threads and not ticket.job.exclusive
-        capture = self._room.worker if worker else self._room.main
+        capture = self._room.worker if worker else self._room.body
         around = self._surroundings.around
         return FunctionCall(
             ticket, function, arguments, around=lambda: around(capture(item)), judged=self._judge
@@ -291,7 +291,7 @@ class JobBodies:
                 self._errors.setdefault(ticket.job.id, {})[ticket.phase] = shown
             return result
         if isinstance(error, pytest.skip.Exception):
-            return Result(Verdict.SKIPPED, Failure(error.msg or "skipped"), error=error)
+            return _skipped(ticket, error.msg or "skipped")
         self._heed_exit(error)
         result = judge(ticket, value, error)
         self._errors.setdefault(ticket.job.id, {})[ticket.phase] = error
@@ -314,6 +314,13 @@ class JobBodies:
         except Exception:  # noqa: BLE001 - an exception that pytest cannot show is still a failure
             return plain
         return Failure(plain.message, plain.type, text, plain.types)
+
+
+def _skipped(ticket: Ticket, reason: str) -> Result:
+    """Return what `pytest.skip` means: of a cleanup, that there is nothing to clean up."""
+    if ticket.phase in TAIL:
+        return Result(Verdict.OK)
+    return Result(Verdict.SKIPPED, Failure(reason))
 
 
 def _owed(job: Job, record: JobRecord) -> list[Phase]:

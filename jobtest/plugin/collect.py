@@ -169,6 +169,7 @@ class JobModule(pytest.Module):
         self._found: dict[str, Function] = {}
         self.chain = tuple(self.listchain())
         list(super().collect())
+        self._drop_helpers()
         self._relative = fixtures.relative(self.path, self.config.rootpath)
         self._autouse = fixtures.autouse_names(self)
         self._places = {name: f"{self._file_of(f)}:{line_of(f)} {name}" for name, f in self._found.items()}
@@ -206,6 +207,18 @@ class JobModule(pytest.Module):
             return
         if inspect.isfunction(inspect.unwrap(obj)):
             self._found[name] = obj
+
+    def _drop_helpers(self) -> None:
+        """Drop what the file imports for its own use; jobs of the project, with their checks, stay."""
+        for name, function in list(self._found.items()):
+            prefix, _, rest = name.partition("_")
+            where = Path(inspect.unwrap(function).__code__.co_filename)
+            if where == self.path:
+                continue
+            of_job = f"job_{rest}" in self._found or f"job_{rest.rpartition('__')[0]}" in self._found
+            of_project = where.is_relative_to(self.config.rootpath) and (prefix == "job" or of_job)
+            if not of_project:
+                del self._found[name]
 
     def _problem(self, what: str, at: Iterable[str], fix: str = "") -> None:
         places = tuple(place for place in at if place)
@@ -301,6 +314,8 @@ class JobModule(pytest.Module):
         for name, function in named.items():
             at = (self._places[name],)
             flags = inspect.unwrap(function).__code__.co_flags
+            if inspect.unwrap(function).__code__.co_posonlyargcount:
+                self._problem(f"{name} has positional-only parameters", at, "take the / out of its signature")
             if flags & inspect.CO_ASYNC_GENERATOR:
                 self._problem(
                     f"{name} is an async generator", at, "use async def with return, or def with yield"

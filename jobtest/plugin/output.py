@@ -115,10 +115,12 @@ def _text(pieces: list[str | bytes]) -> str:
 
 
 class _LogHandler(logging.Handler):
-    """Gives log records to the phase that logged them."""
+    """Gives log records to the phase that logged them; those of its threads to the only phase."""
+
+    only: _Sink | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        sink = _current.get()
+        sink = _current.get() or self.only
         if sink is not None:
             sink.log.append(self.format(record))
 
@@ -138,6 +140,7 @@ class OutputRoom:
         self._capture = manager if manager is not None and config.option.capture != "no" else None
         self._routers: dict[str, _Router] = {}
         self._warned: Recorded = []
+        self._log_handler = _LogHandler()
         self.inside = False
 
     @contextmanager
@@ -169,6 +172,16 @@ class OutputRoom:
                         yield output
         finally:
             self.inside = False
+
+    @contextmanager
+    def body(self, item: JobItem) -> Generator[Output]:
+        """Capture a body on the main thread; the warning filters that it sets are its own."""
+        with warnings.catch_warnings(), self.main(item) as output:
+            self._log_handler.only = _current.get()
+            try:
+                yield output
+            finally:
+                self._log_handler.only = None
 
     @contextmanager
     def worker(self, item: JobItem) -> Generator[Output]:
@@ -244,7 +257,7 @@ class OutputRoom:
         if not self._config.pluginmanager.has_plugin("logging"):
             yield
             return
-        handler = _LogHandler()
+        handler = self._log_handler
         handler.setFormatter(logging.Formatter(self._wish("log_format"), self._wish("log_date_format")))
         root = logging.getLogger()
         level = root.level

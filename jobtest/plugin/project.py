@@ -14,6 +14,7 @@ from jobtest.core.graph import Graph
 from jobtest.core.model import Command, EdgeKind, Job, Phase
 from jobtest.core.names import Definition, Instance, Links, Reference, link, pick
 from jobtest.core.planner import Plan, make_plan
+from jobtest.engine.calls import one_line
 from jobtest.plugin import fixtures
 from jobtest.plugin.collect import JobItem, Source, first_line, parameters
 from jobtest.plugin.params import Params, fix_of
@@ -119,11 +120,11 @@ def build_project(
     builder = _Builder(session, sources, params)
     definitions = [builder.definition(source) for source in sources]
     builder.refuse_misspelt(set_params)
-    links, problems = link(definitions, builder.fixture_names)
-    problems = [*builder.problems, *problems]
+    links, unlinked = link(definitions, builder.fixture_names)
     items = {item.id_: item for source in sources for item in source.items}
     graph = Graph([])
     jobs = [builder.job(source, item, links[item.id_]) for source in sources for item in source.items]
+    problems = [*builder.problems, *unlinked]
     try:
         graph = Graph(jobs)
     except ProjectError as error:
@@ -268,6 +269,15 @@ class _Builder:
 
     # --- jobs ---
 
+    def _skip(self, source: Source, item: JobItem) -> str:
+        try:
+            return fixtures.skip_reason(item)
+        except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - a condition may raise anything
+            said = one_line(error).rstrip(":")
+            what = f"job {source.name!r}: its skip mark cannot be evaluated: {said}"
+            self.problems.append(Problem(what=what, at=(source.at,), fix="correct the condition"))
+            return ""
+
     def job(self, source: Source, item: JobItem, links: Links) -> Job:
         """Return an item as data."""
         options = source.options
@@ -296,7 +306,7 @@ class _Builder:
             resources=options.resources,
             retry=options.retry,
             on_failure=options.on_failure,
-            skip=fixtures.skip_reason(item),
+            skip=self._skip(source, item),
         )
 
 

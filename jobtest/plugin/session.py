@@ -286,7 +286,9 @@ class Orchestration:
         with room.open(jobs[0]), ctrl_c(engine, lambda: room.inside):
             engine.run()
         room.tell_warnings()
-        if bodies.exit is not None:
+        if isinstance(bodies.exit, pytest.exit.Exception):
+            if session.testsfailed and bodies.exit.returncode == 0:
+                bodies.exit.returncode = int(pytest.ExitCode.TESTS_FAILED)
             raise bodies.exit
 
     def _executor(self) -> Executor:

@@ -171,7 +171,7 @@ def test_who_needs_an_idle_job_goes_on_when_nothing_else_can():
 
 
 def fails_after_all(**of_c):
-    """Return jobs of which `c` goes on as `a` idles, and `a` is made to run and fails while `c` is under way."""
+    """Return jobs of which `c` goes on as `a` idles, and `a` runs and fails while `c` is under way."""
     return [
         Job.of("a", check=True),
         Job.of("x", check=True),

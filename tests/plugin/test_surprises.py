@@ -191,3 +191,101 @@ def test_delays_may_grow_linearly(jobs):
 def test_the_next_command_is_there_to_be_copied(jobs):
     run = jobs("def job_a(): pass\ndef job_b(a): assert False\ndef job_c(b): pass")
     assert "--job-only job_it.py::job_b --job-downstream" in run.text
+
+
+def test_who_needs_a_job_never_runs_beside_it(jobs):
+    run = jobs(
+        """
+    import pytest
+    from seen import note
+    def check_t(): return True
+    def job_t(): note("t"); return 1
+    @pytest.mark.job(needs=["t"], priority=5)
+    def job_n(): note("n")
+    def job_tk(t): note("tk")
+    """,
+        "-J8",
+    )
+    assert run.seen[0] == "t"
+    assert run.outcomes == {"t": "changed", "n": "changed", "tk": "changed"}
+
+
+def test_pytest_exit_cannot_hide_a_failure(jobs):
+    run = jobs("import pytest\ndef job_a(): raise ValueError\ndef job_b(): pytest.exit('bye', returncode=0)")
+    assert run.ret == 1
+
+
+def test_what_a_file_imports_for_its_own_use_is_no_job(jobs):
+    run = jobs(
+        """
+    from subprocess import check_output, check_call
+    from functools import update_wrapper
+    from helpers import delete_tree, check_reachable, job_shared, check_shared
+    def job_a(): pass
+    """,
+        files={
+            "pytest.ini": "[pytest]\npythonpath = .\n",
+            "helpers.py": """
+                def delete_tree(): pass
+                def check_reachable(): assert 0
+                def check_shared(): pass
+                def job_shared(): pass
+            """,
+        },
+    )
+    assert run.outcomes == {"a": "changed", "shared": "unchanged"}
+
+
+def test_a_skip_condition_that_raises_is_an_error_of_the_project(jobs):
+    run = jobs("import pytest\n@pytest.mark.skipif('1/0')\ndef job_r(): pass\ndef job_b(): pass")
+    assert run.ret == 4
+    assert "job 'r': its skip mark cannot be evaluated" in run.text
+
+
+def test_positional_only_parameters_are_refused(jobs):
+    run = jobs("def job_a(x, /): pass\ndef job_x(): pass")
+    assert run.ret == 4
+    assert "job_a has positional-only parameters" in run.text
+
+
+@pytest.mark.parametrize("workers", ["-J1", "-J4"])
+def test_a_task_that_escapes_cannot_stop_the_run(jobs, workers):
+    run = jobs(
+        """
+    import asyncio
+    async def job_task():
+        async def bad(): raise SystemExit(3)
+        task = asyncio.create_task(bad())
+        await asyncio.wait([task])
+    async def job_b(): await asyncio.sleep(0)
+    """,
+        workers,
+    )
+    assert run.outcomes["b"] == "changed"
+    assert run.ret in (0, 1)
+
+
+def test_filters_of_warnings_that_a_body_sets_are_its_own(jobs):
+    run = jobs("""
+    import warnings
+    def job_a(): warnings.simplefilter("error"); return 1
+    def job_b(a): warnings.warn("x")
+    """)
+    assert run.outcomes == {"a": "changed", "b": "changed"}
+
+
+def test_what_a_thread_of_the_only_body_logs_is_the_job_s(jobs):
+    run = jobs("""
+    import logging, threading
+    def job_a():
+        thread = threading.Thread(target=lambda: logging.warning("from a helper"))
+        thread.start()
+        thread.join()
+    """)
+    assert "from a helper" in run.jobs["a"].attempts[0].log
+
+
+def test_skip_in_a_cleanup_is_no_failure(jobs):
+    run = jobs("import pytest\ndef job_a(): pass\ndef cleanup_a(): pytest.skip('nothing there')")
+    assert run.ret == 0
+    assert run.jobs["a"].cleanup.ok

@@ -35,7 +35,11 @@ class InlineExecutor:
         self.calling = True
         try:
             result = call if isinstance(call, Result) else self._call(call)
-        except KeyboardInterrupt as error:  # the signal came while the event loop had control
+        except (
+            KeyboardInterrupt,
+            SystemExit,
+            RuntimeError,
+        ) as error:  # from the event loop: a signal, a task, a stop
             result = Result(Verdict.RAISED, failure_of(error), error=error)
         finally:
             self.calling = False

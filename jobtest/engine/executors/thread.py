@@ -27,6 +27,7 @@ class ThreadExecutor:
         self._threads = 0
         self._busy = 0
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
 
     def start(self, ticket: Ticket, prepare: Prepare) -> None:
         """Prepare here, call the body on another thread."""
@@ -71,6 +72,7 @@ class ThreadExecutor:
         """Tell idle threads and the loop to end."""
         for _ in range(self._threads):
             self._todo.put(None)
+        self._closed = True
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
 
@@ -100,10 +102,10 @@ class ThreadExecutor:
             ).start()
         return self._loop
 
-    @staticmethod
-    def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+    def _run_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run until closed, also if a body stops the loop or raises SystemExit in a task."""
         asyncio.set_event_loop(loop)
-        try:
-            loop.run_forever()
-        finally:
-            loop.close()
+        while not self._closed:
+            with contextlib.suppress(SystemExit, KeyboardInterrupt):
+                loop.run_forever()
+        loop.close()
