@@ -7,8 +7,11 @@ it on other threads can see it until then.
 from __future__ import annotations
 
 import os
+import sys
+import threading
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +43,13 @@ class Surroundings:
 
     @contextmanager
     def changed_on_purpose(self) -> Generator[None]:
-        """Keep what fixtures do to the variables meanwhile; not what bodies beside them have done before."""
-        before = _variables()
+        """Keep what fixtures do to the variables meanwhile, and not what bodies beside them do."""
+        _listen()
+        _hearing.append((threading.get_ident(), self._variables))
         try:
             yield
         finally:
-            after = _variables()
-            if after != before:
-                for name in before.keys() - after.keys():
-                    self._variables.pop(name, None)
-                self._variables.update(
-                    (name, value) for name, value in after.items() if before.get(name) != value
-                )
+            _hearing.pop()
 
     @contextmanager
     def around(self, capture: AbstractContextManager[Output]) -> Generator[Output]:
@@ -77,3 +75,24 @@ def _set(name: str, value: str | bytes | None) -> None:
         os.environ.pop(name, None)
     else:
         os.environ[name] = os.fsdecode(value)
+
+
+_hearing: list[tuple[int, dict[Any, Any]]] = []
+"""The thread on which a fixture is being called, and where the variables that it sets are kept."""
+
+
+@cache
+def _listen() -> None:
+    """Hear of every change of a variable, and on which thread, by CPython's audit events; once a process."""
+    sys.addaudithook(_hear)
+
+
+def _hear(event: str, arguments: tuple[Any, ...]) -> None:
+    if event not in ("os.putenv", "os.unsetenv") or not _hearing:
+        return
+    thread, variables = _hearing[-1]
+    if thread == threading.get_ident():
+        if event == "os.putenv":
+            variables[arguments[0]] = arguments[1]
+        else:
+            variables.pop(arguments[0], None)

@@ -289,3 +289,29 @@ def test_skip_in_a_cleanup_is_no_failure(jobs):
     run = jobs("import pytest\ndef job_a(): pass\ndef cleanup_a(): pytest.skip('nothing there')")
     assert run.ret == 0
     assert run.jobs["a"].cleanup.ok
+
+
+def test_what_a_body_sets_while_a_fixture_is_set_up_beside_it_is_undone(jobs):
+    run = jobs(
+        """
+    import os
+    import pytest
+    from seen import event, wait
+    @pytest.fixture
+    def room():
+        os.environ["OF_ROOM"] = "1"
+        event("asked").set()
+        wait("set")
+        yield
+        del os.environ["OF_ROOM"]
+    def job_set():
+        wait("asked")
+        os.environ["OF_BODY"] = "1"
+        event("set").set()
+    def job_see(room): assert os.environ["OF_ROOM"] == "1"
+    @pytest.mark.job(needs=["set", "see"])
+    def job_last(): assert not {"OF_BODY", "OF_ROOM"} & os.environ.keys()
+    """,
+        "-J4",
+    )
+    assert run.outcomes == {"set": "changed", "see": "changed", "last": "changed"}
