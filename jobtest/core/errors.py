@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 __all__ = [
+    "AlreadyEnded",
     "IllegalTransition",
     "JobtestError",
     "Problem",
     "ProjectError",
+    "StateError",
+    "StateLocked",
+    "StateLost",
     "UsageError",
     "did_you_mean",
     "nearest",
@@ -62,6 +66,33 @@ class ProjectError(JobtestError):
 
 class UsageError(ProjectError):
     """An option or a setting that cannot be followed."""
+
+
+class StateError(UsageError):
+    """A state that cannot be used: foreign, newer, damaged, not to be read or written. It is left as it is."""
+
+
+class StateLocked(StateError):
+    """A state that another run holds."""
+
+
+class StateLost(JobtestError):
+    """A state that could not keep what was written: nothing may start any more.
+
+    The disk is full, the state was taken away, or another run has taken it over.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(str(problem))
+
+
+class AlreadyEnded(JobtestError):
+    """A job that has ended in a run is to end in it again. This is a bug in jobtest."""
+
+    def __init__(self, job: str, run: str) -> None:
+        self.job, self.run = job, run
+        super().__init__(f"job {job!r} has ended in run {run} already\n  fix: this is a bug in jobtest")
 
 
 class IllegalTransition(JobtestError):

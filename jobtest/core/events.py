@@ -5,12 +5,11 @@ An event holds neither time nor live objects; `Entry` adds when and where. To da
 
 from __future__ import annotations
 
-import types
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
-from enum import Enum
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import get_args
 
+from jobtest.core.data import from_data, to_data
 from jobtest.core.model import Command, Failure, Kind, Outcome, Phase, Verdict
 
 __all__ = [
@@ -67,6 +66,7 @@ class PhaseEnded:
         stderr: What it printed there.
         log: What it logged.
         notes: What the user should know about it.
+        value: Digest of the value that it made, if that can be stored; else empty.
     """
 
     job: str
@@ -79,6 +79,7 @@ class PhaseEnded:
     stderr: str = ""
     log: str = ""
     notes: tuple[str, ...] = ()
+    value: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +176,11 @@ class Entry:
 
 
 _BY_NAME: Mapping[str, type] = {cls.__name__: cls for cls in get_args(Event)}
-_FIELDS: dict[type, tuple[tuple[str, object, Any], ...]] = {}
 
 
 def event_to_data(event: Event) -> dict[str, object]:
     """Return the event as JSON data; fields that have their default are left out."""
-    return {"event": type(event).__name__, **_to_fields(event)}
+    return {"event": type(event).__name__, **to_data(event)}
 
 
 def event_from_data(data: Mapping[str, object]) -> Event:
@@ -192,54 +192,5 @@ def event_from_data(data: Mapping[str, object]) -> Event:
     cls = _BY_NAME.get(str(data.get("event")))
     if cls is None:
         raise ValueError(f"not an event of jobtest: {data!r}")
-    try:
-        made: Event = _from_fields(cls, data)
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"not a {cls.__name__}: {data!r}") from error
+    made: Event = from_data(cls, data)
     return made
-
-
-def _to_fields(value: Event | Failure) -> dict[str, object]:
-    out: dict[str, object] = {}
-    for name, default, _ in _fields_of(type(value)):
-        this = getattr(value, name)
-        if default is MISSING or this != default:
-            out[name] = _to_json(this)
-    return out
-
-
-def _to_json(value: object) -> object:
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, tuple):
-        return [_to_json(one) for one in value]
-    if isinstance(value, Failure):
-        return _to_fields(value)
-    return value
-
-
-def _fields_of(cls: type) -> tuple[tuple[str, object, Any], ...]:
-    """Return name, default and type hint of each field."""
-    if cls not in _FIELDS:
-        hints = get_type_hints(cls)
-        _FIELDS[cls] = tuple((field.name, field.default, hints[field.name]) for field in fields(cls))
-    return _FIELDS[cls]
-
-
-def _from_fields(cls: type, data: Mapping[str, object]) -> Any:  # noqa: ANN401 - the class is the caller's
-    known = {name: _from_json(hint, data[name]) for name, _, hint in _fields_of(cls) if name in data}
-    return cls(**known)
-
-
-def _from_json(hint: Any, value: object) -> object:  # noqa: ANN401 - a type hint has no type of its own
-    if get_origin(hint) in (Union, types.UnionType):
-        if value is None:
-            return None
-        hint = next(arm for arm in get_args(hint) if arm is not type(None))
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return hint(value)
-    if hint is Failure and isinstance(value, Mapping):
-        return _from_fields(Failure, value)
-    if get_origin(hint) is tuple and isinstance(value, list):
-        return tuple(value)
-    return value

@@ -27,6 +27,7 @@ __all__ = [
 
 EMPTY: Mapping[str, object] = MappingProxyType({})
 NO_AMOUNTS: Mapping[str, int] = MappingProxyType({})
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Command(Enum):

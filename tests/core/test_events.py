@@ -70,7 +70,7 @@ def test_an_explicit_none_is_none():
         ({"event": "JobEnded", "job": "a", "outcome": "fine"}, "'fine' is not a valid Outcome"),
         (
             {"event": "PhaseEnded", "job": "a", "attempt": 1, "phase": "run", "verdict": "ok", "failure": {}},
-            "not a PhaseEnded: ",
+            "not a Failure: ",
         ),
     ],
 )

@@ -1,0 +1,95 @@
+"""Frozen dataclasses to JSON data and back: what a journal, a saved plan and a store hold.
+
+To data and back is the identity. Fields that have their default are left out; fields of later versions are
+passed over when they are read, and those that an earlier version did not have get their default.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+__all__ = ["from_data", "to_data"]
+
+T = TypeVar("T")
+_FIELDS: dict[type, tuple[tuple[str, object, Any], ...]] = {}
+
+
+def to_data(value: object) -> dict[str, object]:
+    """Return a dataclass as JSON data: enums as their values, tuples and frozen sets as lists.
+
+    Args:
+        value: A dataclass of jobtest whose fields are JSON, enums, or tuples, frozen sets, mappings from text
+            and dataclasses of such.
+    """
+    out: dict[str, object] = {}
+    for name, default, _ in _fields_of(type(value)):
+        this = getattr(value, name)
+        if default is MISSING or this != default:
+            out[name] = _to_json(this)
+    return out
+
+
+def from_data(cls: type[T], data: Mapping[str, object]) -> T:
+    """Return what `to_data` made `data` from.
+
+    Raises:
+        ValueError: `data` is not of that kind.
+    """
+    try:
+        known = {name: _from_json(hint, data[name]) for name, _, hint in _fields_of(cls) if name in data}
+        return cls(**known)
+    except TypeError as error:
+        raise ValueError(f"not a {cls.__name__}: {data!r}") from error
+
+
+def _to_json(value: object) -> object:
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, tuple):
+        return [_to_json(one) for one in value]
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if isinstance(value, Mapping):
+        return {name: _to_json(one) for name, one in value.items()}
+    return to_data(value) if is_dataclass(value) else value
+
+
+def _fields_of(cls: type) -> tuple[tuple[str, object, Any], ...]:
+    """Return name, default and type hint of each field."""
+    if cls not in _FIELDS:
+        hints = get_type_hints(cls)
+        _FIELDS[cls] = tuple((field.name, _default(field), hints[field.name]) for field in fields(cls))
+    return _FIELDS[cls]
+
+
+def _default(field: Any) -> object:  # noqa: ANN401 - a field of any type
+    made: object = field.default_factory() if field.default_factory is not MISSING else field.default
+    return made
+
+
+def _from_json(hint: Any, value: object) -> object:  # noqa: ANN401 - a type hint has no type of its own
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        if value is None:
+            return None
+        hint = next(arm for arm in get_args(hint) if arm is not type(None))
+        origin = get_origin(hint)
+    if origin is tuple and isinstance(value, list):
+        inner = get_args(hint)[0]
+        return tuple(_from_json(inner, one) for one in value)
+    if origin is frozenset and isinstance(value, list):
+        return frozenset(value)
+    if origin is not None and isinstance(value, Mapping):
+        inner = get_args(hint)[1]
+        return {name: _from_json(inner, one) for name, one in value.items()}
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return hint(value)
+    if is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
+        return from_data(hint, value)
+    return value
