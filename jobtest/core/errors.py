@@ -69,7 +69,7 @@ class UsageError(ProjectError):
 
 
 class StateError(UsageError):
-    """A state that cannot be used: foreign, newer, damaged, not to be read or written. It is left as it is."""
+    """A state that cannot be used: foreign, newer, damaged, unreadable. It is left as it is."""
 
 
 class StateLocked(StateError):

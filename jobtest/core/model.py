@@ -36,6 +36,7 @@ class Command(Enum):
     APPLY = "apply"
     PLAN = "plan"
     DRIFT = "drift"
+    CLEANUP = "cleanup"
 
 
 class Phase(Enum):
@@ -193,6 +194,9 @@ class Job:
         retry: How often it is tried again.
         on_failure: What its failure does to others.
         skip: Reason to skip it that is known before the run, or empty.
+        definition: Digest of all that defines it: source of its functions, marks, parameters. Empty: unknown.
+        tracks: It runs although its check holds if a value that it takes has changed since its last success.
+        once: It must not run twice: if a run was killed while it ran, it fails until it is forced.
     """
 
     id: str
@@ -216,6 +220,9 @@ class Job:
     retry: Retry = NO_RETRY
     on_failure: OnFailure = OnFailure.BLOCK
     skip: str = ""
+    definition: str = ""
+    tracks: bool = True
+    once: bool = False
 
     def __post_init__(self) -> None:
         if not self.name:

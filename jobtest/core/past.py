@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from jobtest.core.model import NOTHING
+from jobtest.core.model import NOTHING, Outcome
 
-__all__ = ["Past"]
+__all__ = ["Past", "Resumed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,3 +39,26 @@ class Past:
     check_seconds: float = 0.0
     run_seconds: float | None = None
     doubt: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """Where an earlier run left a job with which this one goes on.
+
+    Attributes:
+        run: Id of the run in which it ended, or ran last.
+        outcome: How it ended there, if that counts; then it is not attempted again.
+        value: Digest of its value then, or empty.
+        attempt: Number of its next attempt.
+        lost: Runs in a row that were killed while its run phase was under way.
+        not_before: When its next attempt may begin, in seconds since the epoch; 0 if at once.
+        entered: Its run phase has been entered.
+    """
+
+    run: str
+    outcome: Outcome | None = None
+    value: str = ""
+    attempt: int = 1
+    lost: int = 0
+    not_before: float = 0.0
+    entered: bool = False

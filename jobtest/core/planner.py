@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from jobtest.core.graph import Graph
 from jobtest.core.model import Command, Edge, EdgeKind, Job
+from jobtest.core.past import Past, Resumed
 
 __all__ = ["Decision", "Plan", "make_plan"]
 
@@ -31,6 +32,7 @@ class Decision:
         rank: Length of the longest way from its start to the end of the run, in seconds where known, else
             jobs.
         wave: Number of jobs before it on the longest way from the beginning.
+        resumed: Where an earlier run left it; None if this run does not go on with it.
     """
 
     needed: bool
@@ -40,6 +42,7 @@ class Decision:
     causes: tuple[str, ...] = ()
     rank: float = 1.0
     wave: int = 0
+    resumed: Resumed | None = None
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,18 @@ class Plan:
         decisions: By id, for exactly these.
         left_out: Why each other job of the project takes no part.
         command: What the run is for.
+        pasts: What is known of jobs from earlier runs.
+        owed: Ids of jobs whose cleanups earlier runs owe, in the order in which they were entered.
+        owed_first: These cleanups run before anything else; otherwise at the end, after those of this run.
     """
 
     graph: Graph
     decisions: Mapping[str, Decision]
     left_out: Mapping[str, str]
     command: Command = Command.APPLY
+    pasts: Mapping[str, Past] = field(default_factory=dict)
+    owed: tuple[str, ...] = ()
+    owed_first: bool = False
 
     @cached_property
     def order(self) -> tuple[str, ...]:
