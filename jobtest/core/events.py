@@ -86,12 +86,14 @@ class PhaseEnded:
 class AttemptSuspended:
     """A check said that its job is to run, and values it takes have yet to be made.
 
-    The attempt begins anew after them.
+    The attempt begins anew after them. With nothing to wait for, or if it `rests`, the check held: it waits
+    until somebody wants its value, or until it is known whether values that it once took have changed.
     """
 
     job: str
     attempt: int
     waits_for: tuple[str, ...]
+    rests: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ States of a job, and what moves it:
 | idle | a consumer wants its value -> waiting or ready; none can any more -> deciding |
 | ready | `PhaseStarted` -> active; an upstream job failed after all -> deciding |
 | active | `PhaseEnded` -> deciding |
-| deciding | next `PhaseStarted` -> active, `AttemptSuspended` -> waiting or idle, |
+| resting | values that it took earlier known -> ready, idle or deciding; upstream failed -> deciding |
+| deciding | next `PhaseStarted` -> active, `AttemptSuspended` -> waiting, idle or resting, |
 | | `RetryPlanned` -> backoff, `JobEnded` -> ended |
 | backoff | `BackoffEnded` -> ready |
 | ended | nothing |
@@ -36,6 +37,7 @@ class State(Enum):
 
     WAITING = "waiting"
     IDLE = "idle"
+    RESTING = "resting"
     READY = "ready"
     ACTIVE = "active"
     DECIDING = "deciding"
@@ -49,12 +51,15 @@ class Live:
 
     Attributes:
         missing: Upstream edges that are not satisfied.
-        pending: Upstream jobs whose values are being made for it.
+        pending: Upstream jobs whose values are being made for it, or that it rests for.
         takers: Consumers of its value, or of what it holds open, that have not ended, or hold something open
             themselves.
+        resting: How many of these rest until it has ended.
+        rested: It has rested, and does not do so again.
         counted: Those that take its value have counted it as satisfied.
         passed: So have those that need it or come after it.
         released: It idles, and those that need it go on all the same, as nothing else can.
+        not_before: When its next attempt may begin, left by an earlier run; 0 if at once.
         turn: Number of its last run phase among all that have started, until one of them was entered.
         holds: Its run phase holds something open, for all that is known.
         doomed: How it ends for the sake of an upstream job, as soon as it can.
@@ -69,6 +74,9 @@ class Live:
     state: State = State.WAITING
     phase: Phase | None = None
     pending: set[str] | None = None
+    resting: int = 0
+    rested: bool = False
+    not_before: float = 0.0
     counted: bool = False
     passed: bool = False
     released: bool = False

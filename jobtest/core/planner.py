@@ -13,10 +13,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from jobtest.core.graph import Graph
-from jobtest.core.model import Command, Edge, EdgeKind, Job
+from jobtest.core.model import Command, Edge, EdgeKind, Job, Outcome
 from jobtest.core.past import Past, Resumed
 
-__all__ = ["Decision", "Plan", "make_plan"]
+__all__ = ["Decision", "Plan", "cleanup_plan", "make_plan"]
+
+MOST_LOST = 3
+"""Runs in a row that may be killed while a job ran; after them it is taken for what kills them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class Decision:
             jobs.
         wave: Number of jobs before it on the longest way from the beginning.
         resumed: Where an earlier run left it; None if this run does not go on with it.
+        refused: Why it fails instead of entering its run phase; else empty.
     """
 
     needed: bool
@@ -43,6 +47,7 @@ class Decision:
     rank: float = 1.0
     wave: int = 0
     resumed: Resumed | None = None
+    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,11 @@ def make_plan(
     force: Collection[str] = (),
     seconds: Mapping[str, float] | None = None,
     command: Command = Command.APPLY,
+    alone: bool = False,
+    pasts: Mapping[str, Past] | None = None,
+    resumed: Mapping[str, Resumed] | None = None,
+    owed: Iterable[str] = (),
+    owed_first: bool = False,
 ) -> Plan:
     """Decide what takes part and why.
 
@@ -129,32 +139,95 @@ def make_plan(
         exclude: Ids to skip, with the reason; what needs them is skipped too.
         force: Ids that run even if their check holds.
         seconds: Known durations by id, for ranks; jobs without one count as the mean of those with one, or 1.
-        command: What the run is for. A drift only asks checks, so edges are an order and nothing else.
+        command: What the run is for.
+        alone: Leave out what the selected jobs need: the values that they take are stored.
+        pasts: What is known of jobs from earlier runs.
+        resumed: Where the run that this one goes on with left jobs.
+        owed: Ids of jobs whose cleanups earlier runs owe, in the order in which they were entered.
+        owed_first: These cleanups run before anything else.
 
     Raises:
         KeyError: an id is not in the graph.
     """
-    kept = graph.closure(_known(graph, select)) if select is not None else set(graph.jobs)
+    kept = set(_known(graph, select)) if select is not None else set(graph.jobs)
+    if not alone and select is not None:
+        kept = graph.closure(kept)
     left_out = {id: "not selected" for id in graph.jobs if id not in kept}
-    part = graph.only(kept)
-    if command is Command.DRIFT:
-        part = _order_only(part)
+    part = _only(graph, kept, alone=alone, command=command)
+    pasts, resumed, forced = pasts or {}, resumed or {}, frozenset(_known(graph, force))
     skips = _skips(part, exclude or {}, command)
+    done = {id for id, left in resumed.items() if left.outcome is not None and id not in forced}
     order = _upstream_first(part)
     ranks = _ranks(part, order, seconds or {})
     waves = _waves(part, order)
-    needs = _needs(part, order, frozenset(_known(graph, named)), frozenset(_known(graph, force)), skips)
+    needs = _needs(part, order, frozenset(_known(graph, named)), forced, done.union(skips))
     decisions = {}
-    for id in part.jobs:
-        must_run = "forced" if id in force else ""
+    for id, job in part.jobs.items():
         if id in skips:
             skip, causes = skips[id]
             decisions[id] = Decision(False, skip, "", skip, causes, ranks[id], waves[id])
+            continue
+        left = None if id in forced else resumed.get(id)
+        decisions[id] = Decision(
+            bool(needs[id]),
+            f"resumed: done in run {left.run}" if left and id in done else needs[id] or "not needed",
+            "forced" if id in forced else "",
+            rank=ranks[id],
+            wave=waves[id],
+            resumed=left,
+            refused="" if id in forced else _refused(job, pasts.get(id), left),
+        )
+    owing = tuple(id for id in owed if id in part and part[id].has_cleanup)
+    return Plan(part, decisions, left_out, command, pasts, owing, owed_first)
+
+
+def cleanup_plan(graph: Graph, owed: Mapping[str, str], select: Iterable[str] | None = None) -> Plan:
+    """Return a plan that runs the cleanups that are owed, last entered first, and nothing else.
+
+    Args:
+        graph: All jobs of the project.
+        owed: Run that owes it by id of the job, in the order in which they were entered.
+        select: Ids asked for; None: all jobs.
+    """
+    kept = set(_known(graph, select)) if select is not None else set(graph.jobs)
+    part = _only(graph, kept, alone=True, command=Command.CLEANUP)
+    decisions = {}
+    for id, job in part.jobs.items():
+        if not job.has_cleanup:
+            decisions[id] = Decision(False, "it has no cleanup", skip="it has no cleanup")
+        elif id in owed:
+            ended = Resumed(run=owed[id], outcome=Outcome.CHANGED)
+            decisions[id] = Decision(True, f"its cleanup is owed by run {owed[id]}", resumed=ended)
         else:
-            decisions[id] = Decision(
-                bool(needs[id]), needs[id] or "not needed", must_run, "", (), ranks[id], waves[id]
-            )
-    return Plan(part, decisions, left_out, command)
+            ended = Resumed(run="", outcome=Outcome.UNCHANGED)
+            decisions[id] = Decision(False, "no cleanup is owed", resumed=ended)
+    owing = tuple(id for id in owed if id in part and part[id].has_cleanup)
+    left_out = {id: "not selected" for id in graph.jobs if id not in kept}
+    return Plan(part, decisions, left_out, Command.CLEANUP, {}, owing)
+
+
+def _refused(job: Job, past: Past | None, left: Resumed | None) -> str:
+    if job.once and past is not None and past.doubt:
+        return f'run {past.doubt} was killed while it ran, and on_crash="fail"; --job-force runs it'
+    if left is not None and left.lost >= MOST_LOST:
+        return f"{left.lost} runs in a row were killed while it ran, the last one {left.run}"
+    return ""
+
+
+def _only(graph: Graph, kept: Collection[str], *, alone: bool, command: Command) -> Graph:
+    """Return the part of a graph that a run is about, without the edges that it does not follow."""
+    part = Graph(_without(job, kept) for job in graph if job.id in kept) if alone else graph.only(kept)
+    return Graph(map(_ordered, part)) if command in (Command.DRIFT, Command.CLEANUP) else part
+
+
+def _ordered(job: Job) -> Job:
+    """Return a job that only comes after what it waited for."""
+    return replace(job, edges=tuple(Edge(edge.upstream, EdgeKind.AFTER, edge.at) for edge in job.edges))
+
+
+def _without(job: Job, kept: Collection[str]) -> Job:
+    edges = tuple(edge for edge in job.edges if edge.upstream in kept)
+    return replace(job, edges=edges) if len(edges) < len(job.edges) else job
 
 
 def _known(graph: Graph, ids: Iterable[str]) -> list[str]:
@@ -162,13 +235,6 @@ def _known(graph: Graph, ids: Iterable[str]) -> list[str]:
     for id in found:
         graph.jobs[id]
     return found
-
-
-def _order_only(graph: Graph) -> Graph:
-    def relaxed(job: Job) -> Job:
-        return replace(job, edges=tuple(Edge(edge.upstream, EdgeKind.AFTER, edge.at) for edge in job.edges))
-
-    return Graph(relaxed(job) for job in graph)
 
 
 def _upstream_first(graph: Graph) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 
 from jobtest.core.model import Phase
 
@@ -13,16 +14,30 @@ class Tail:
     """Closes and cleanups that are due, one of them under way at a time.
 
     A close is due as soon as nobody uses any more what is held open; cleanups come when everything else is
-    over.
+    over. A job has one cleanup to come at most.
+
+    Args:
+        owed: Jobs whose cleanups earlier runs owe, in the order in which they were entered.
+        first: These come before everything else.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, owed: Sequence[str] = (), *, first: bool = False) -> None:
         self._closing: list[tuple[int, str]] = []
         self._owed: list[tuple[int, str]] = []
+        self._turns: dict[str, int] = {}
         self._under_way: tuple[str, Phase] | None = None
+        self._earlier = list(owed) if first else []
+        for turn, job in enumerate(owed, -len(owed)):
+            if not first:
+                self.owe(job, turn)
 
     def __bool__(self) -> bool:
-        return bool(self._closing or self._owed or self._under_way)
+        return bool(self._closing or self._owed or self._under_way or self._earlier)
+
+    @property
+    def first(self) -> bool:
+        """Whether cleanups of earlier runs are to come before everything else, and have not ended."""
+        return bool(self._earlier)
 
     def close(self, job: str, turn: int) -> None:
         """Let what a job holds open be closed; `turn` grows with every run phase that is entered."""
@@ -30,6 +45,7 @@ class Tail:
 
     def owe(self, job: str, turn: int) -> None:
         """Let a job be cleaned up after at the end."""
+        self._turns[job] = turn
         heapq.heappush(self._owed, (-turn, job))
 
     def next(self, *, at_the_end: bool) -> tuple[str, Phase] | None:
@@ -40,14 +56,21 @@ class Tail:
         """
         if self._under_way:
             return None
+        if self._earlier:
+            return self._earlier[-1], Phase.CLEANUP
         if self._closing:
             return self._closing[0][1], Phase.CLOSE
+        while self._owed and self._turns[self._owed[0][1]] != -self._owed[0][0]:
+            heapq.heappop(self._owed)
         if self._owed and at_the_end:
             return self._owed[0][1], Phase.CLEANUP
         return None
 
     def start(self) -> None:
         """Begin what `next` returned."""
+        if self._earlier:
+            self._under_way = self._earlier[-1], Phase.CLEANUP
+            return
         due, phase = (self._closing, Phase.CLOSE) if self._closing else (self._owed, Phase.CLEANUP)
         self._under_way = heapq.heappop(due)[1], phase
 
@@ -56,4 +79,6 @@ class Tail:
         if self._under_way != (job, phase):
             return False
         self._under_way = None
+        if self._earlier:
+            self._earlier.pop()
         return True
