@@ -24,6 +24,10 @@ class Settings:
         params: Parameters for the fixture `params`.
         resources: Amounts that there are.
         retry_limit: Retries that a whole run may spend; None: no limit.
+        state: Where runs are remembered, as a URL; empty: `.jobtest/state.db` below the rootdir.
+        durability: When what is remembered outlives a power cut: `auto`, `full` or `fast`.
+        keep_runs: How many runs are remembered; older ones are forgotten.
+        large_value: Characters from which the text of a value goes to a file of its own.
     """
 
     source: str = ""
@@ -32,9 +36,24 @@ class Settings:
     params: Mapping[str, object] = field(default_factory=dict)
     resources: Mapping[str, int] = field(default_factory=dict)
     retry_limit: int | None = None
+    state: str = ""
+    durability: str = "auto"
+    keep_runs: int = 200
+    large_value: int = 1_000_000
 
 
-KNOWN = ("paths", "parallel", "params", "resources", "retry_limit")
+KNOWN = (
+    "paths",
+    "parallel",
+    "params",
+    "resources",
+    "retry_limit",
+    "state",
+    "durability",
+    "keep_runs",
+    "large_value",
+)
+DURABILITIES = ("auto", "full", "fast")
 
 
 def load_settings(rootdir: Path) -> Settings:
@@ -111,6 +130,12 @@ class _Reader:
             params=self._table("params", table.get("params", {})),
             resources=self._resources(table.get("resources", {})),
             retry_limit=self._retry_limit(table.get("retry_limit")),
+            state=self._text("state", table.get("state", "")),
+            durability=self._durability(table.get("durability", "auto")),
+            keep_runs=self._whole("keep_runs", table.get("keep_runs", 200), 1, "a whole number >= 1"),
+            large_value=self._whole(
+                "large_value", table.get("large_value", 1_000_000), 1000, "a whole number >= 1000"
+            ),
         )
         if self._problems:
             raise UsageError(self._problems)
@@ -142,6 +167,18 @@ class _Reader:
             return value
         self._wrong(key, value, rule)
         return least
+
+    def _text(self, key: str, value: object) -> str:
+        if isinstance(value, str):
+            return value
+        self._wrong(key, value, "text")
+        return ""
+
+    def _durability(self, value: object) -> str:
+        if value in DURABILITIES:
+            return str(value)
+        self._wrong("durability", value, " or ".join(repr(one) for one in DURABILITIES))
+        return "auto"
 
     def _table(self, key: str, value: object) -> dict[str, object]:
         if isinstance(value, dict):

@@ -21,6 +21,7 @@ def plan_to_data(plan: Plan) -> dict[str, object]:
         "left_out": dict(plan.left_out),
         "owed": list(plan.owed),
         "owed_first": plan.owed_first,
+        "keep_cleanups": plan.keep_cleanups,
     }
 
 
@@ -40,6 +41,7 @@ def plan_from_data(data: Mapping[str, object]) -> Plan:
             Command(data["command"]),
             owed=tuple(data["owed"]),  # type: ignore[arg-type]  # as above
             owed_first=bool(data["owed_first"]),
+            keep_cleanups=bool(data["keep_cleanups"]),
         )
     except (KeyError, TypeError) as error:
         raise ValueError("not a plan of jobtest") from error

@@ -61,6 +61,7 @@ class Live:
         released: It idles, and those that need it go on all the same, as nothing else can.
         not_before: When its next attempt may begin, left by an earlier run; 0 if at once.
         turn: Number of its last run phase among all that have started, until one of them was entered.
+        entered: Its run phase has been entered in this run.
         holds: Its run phase holds something open, for all that is known.
         doomed: How it ends for the sake of an upstream job, as soon as it can.
     """
@@ -81,6 +82,7 @@ class Live:
     passed: bool = False
     released: bool = False
     turn: int = 0
+    entered: bool = False
     holds: bool = False
     doomed: JobEnded | None = None
     outcome: Outcome | None = None

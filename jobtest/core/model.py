@@ -27,6 +27,9 @@ __all__ = [
 
 EMPTY: Mapping[str, object] = MappingProxyType({})
 NO_AMOUNTS: Mapping[str, int] = MappingProxyType({})
+FILES_DIFFER = "FilesDiffer"
+"""Type of a failure whose message is the whole reason: files of a job are not as they should be."""
+
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -283,4 +286,5 @@ class Failure:
     def __str__(self) -> str:
         if self.type and not self.message:
             return self.type
-        return self.message if self.type in ("", "AssertionError") else f"{self.type}: {self.message}"
+        plain = self.type in ("", "AssertionError", FILES_DIFFER)
+        return self.message if plain else f"{self.type}: {self.message}"

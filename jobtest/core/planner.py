@@ -62,6 +62,7 @@ class Plan:
         pasts: What is known of jobs from earlier runs.
         owed: Ids of jobs whose cleanups earlier runs owe, in the order in which they were entered.
         owed_first: These cleanups run before anything else; otherwise at the end, after those of this run.
+        keep_cleanups: Cleanups that this run comes to owe are left for a later one.
     """
 
     graph: Graph
@@ -71,6 +72,7 @@ class Plan:
     pasts: Mapping[str, Past] = field(default_factory=dict)
     owed: tuple[str, ...] = ()
     owed_first: bool = False
+    keep_cleanups: bool = False
 
     @cached_property
     def order(self) -> tuple[str, ...]:

@@ -25,7 +25,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from jobtest.core.events import Event, JobEnded, PhaseEnded, PhaseStarted
-from jobtest.core.model import EdgeKind, Failure, Job, Kind, OnFailure, Outcome, Phase, Retry, Verdict
+from jobtest.core.model import (
+    FILES_DIFFER,
+    EdgeKind,
+    Failure,
+    Job,
+    Kind,
+    OnFailure,
+    Outcome,
+    Phase,
+    Retry,
+    Verdict,
+)
 
 __all__ = [
     "Again",
@@ -143,7 +154,8 @@ def _after_check(job: Job, progress: Progress, ended: PhaseEnded, said: str) -> 
         if not job.has_run:
             end = End(Outcome.FAILED, f"check did not hold: {said}", Kind.CHECK_FAILED)
             return Again(end, ended.failure)
-        return Go(Phase.RUN, f"check did not hold: {said}")
+        whole = ended.failure is not None and ended.failure.type == FILES_DIFFER
+        return Go(Phase.RUN, said if whole else f"check did not hold: {said}")
     if job.has_run and progress.must_run:
         return Go(Phase.RUN, progress.must_run)
     if job.has_describe:

@@ -33,6 +33,7 @@ from jobtest.core.events import (
     RunStopped,
 )
 from jobtest.core.flow import GOOD, Flow, ending, refusal
+from jobtest.core.inputs import Inputs
 from jobtest.core.live import Live, State
 from jobtest.core.model import OnFailure, Outcome, Phase, Verdict
 from jobtest.core.planner import Plan
@@ -99,6 +100,11 @@ class Scheduler:
     def done(self) -> bool:
         """Whether every job has ended and nothing is owed."""
         return not (self._unended or self._flow.tail)
+
+    @property
+    def inputs(self) -> Inputs:
+        """The values that jobs take, by digest."""
+        return self._flow.inputs
 
     def state(self, job: str) -> State:
         """Return where a job is."""
@@ -202,7 +208,7 @@ class Scheduler:
         live.state, live.phase = State.ACTIVE, event.phase
         if event.phase is Phase.RUN:
             live.progress.reason = live.progress.reason or live.decision.reason
-            if not live.progress.entered:
+            if not live.entered:
                 self._turns += 1
                 live.turn = self._turns
 
@@ -232,9 +238,9 @@ class Scheduler:
         live.progress.has_value = event.has_value
         self._flow.inputs.learn(event.job, event.value)
         live.holds = live.job.is_generator and event.verdict is Verdict.OK
-        if live.job.has_cleanup and not live.progress.entered:
+        if live.job.has_cleanup and not live.entered and not self.plan.keep_cleanups:
             self._flow.tail.owe(live.job.id, live.turn)
-        live.progress.entered = True
+        live.entered = live.progress.entered = True
 
     def _decision(self, live: Live, step: Step) -> Event:
         id, progress = live.job.id, live.progress

@@ -67,7 +67,11 @@ class AttemptRecord:
 
 @dataclass(slots=True)
 class JobRecord:
-    """What is known of one job. Times in seconds since the epoch; waits in seconds."""
+    """What is known of one job. Times in seconds since the epoch; waits in seconds.
+
+    `value` is the digest of the value that it made in this run, if that can be stored; else empty.
+    `earlier_cleanup` is the one that an earlier run owed, if it came before anything else.
+    """
 
     id: str
     outcome: Outcome | None = None
@@ -81,6 +85,8 @@ class JobRecord:
     attempts: list[AttemptRecord] = field(default_factory=list)
     close: PhaseRecord | None = None
     cleanup: PhaseRecord | None = None
+    earlier_cleanup: PhaseRecord | None = None
+    value: str = ""
     waited_resource: float = 0.0
     waited_backoff: float = 0.0
     waited_worker: float = 0.0
@@ -181,7 +187,10 @@ class Summary:
     def _phase_started(self, record: JobRecord, event: PhaseStarted, at: float) -> None:
         phase = PhaseRecord(event.phase, at)
         if event.phase is Phase.CLEANUP:
-            record.cleanup = phase
+            if event.attempt:
+                record.cleanup = phase
+            else:
+                record.earlier_cleanup = phase
             return
         if event.phase is Phase.CLOSE:
             record.close = phase
@@ -213,7 +222,7 @@ class Summary:
     @staticmethod
     def _phase_ended(record: JobRecord, event: PhaseEnded, at: float) -> None:
         if event.phase is Phase.CLEANUP:
-            phase = record.cleanup
+            phase = record.cleanup if event.attempt else record.earlier_cleanup
         elif event.phase is Phase.CLOSE:
             phase = record.close
         else:
@@ -224,6 +233,8 @@ class Summary:
             attempt.log += event.log
         if phase is not None:
             phase.ended_at, phase.verdict, phase.failure = at, event.verdict, event.failure
+        if event.phase in (Phase.RUN, Phase.DESCRIBE):
+            record.value = event.value
         if event.notes:
             record.notes += event.notes
 

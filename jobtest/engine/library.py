@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,12 +14,16 @@ from jobtest.core.model import Phase, Verdict
 from jobtest.core.planner import Plan
 from jobtest.core.summary import Summary
 from jobtest.engine.calls import Call, FunctionCall, Result, Ticket
-from jobtest.engine.clock import Clock
+from jobtest.engine.clock import Clock, SystemClock, new_run_id
+from jobtest.engine.describe import describe_run, owner_of
 from jobtest.engine.executors.inline import InlineExecutor
 from jobtest.engine.executors.protocol import Executor
 from jobtest.engine.executors.thread import ThreadExecutor
 from jobtest.engine.interrupts import ctrl_c
 from jobtest.engine.loop import Engine, Observer, failed
+from jobtest.engine.memory import Memory, no_homes, recall
+from jobtest.state.codec import Home, ModuleHome
+from jobtest.state.memory import MemoryStore
 from jobtest.state.store import Store
 
 __all__ = ["Functions", "Held", "run"]
@@ -131,8 +136,11 @@ class _FunctionBodies:
     def job_over(self, job: str) -> None:
         """Nothing to let go of."""
 
-    def tail_over(self, job: str, result: Result) -> None:
+    def tail_over(self, job: str, result: Result, *, earlier: bool) -> None:
         """The summary tells it."""
+
+    def files(self, job: str) -> None:
+        """Name no files."""
 
     def _parameters(self, function: Function) -> frozenset[str] | None:
         """Return the names of the parameters, None if it takes any."""
@@ -153,6 +161,7 @@ def run(
     clock: Clock | None = None,
     observers: Sequence[Observer] = (),
     resources: Mapping[str, int] | None = None,
+    run_id: str = "",
     **settings: Any,  # noqa: ANN401 - passed on; Engine names them
 ) -> Summary:
     """Carry out a plan.
@@ -162,11 +171,12 @@ def run(
         functions: By job id: the run function, or `Functions`. A job that is missing here has an empty body.
         workers: Attempts that may be under way at once.
         executor: Calls the bodies; by default this thread for one worker, threads for more.
-        store: Keeps the journal; by default memory.
+        store: Keeps the journal; by default memory. It is owned and not closed.
         clock: Tells the time.
         observers: Are told each entry of the journal.
         resources: Amounts that there are.
-        settings: `retry_limit`, `run_id`, `grace` as in `Engine`.
+        run_id: Id of the run; a new one if not given.
+        settings: `retry_limit`, `grace` as in `Engine`.
 
     Returns:
         What the run came to, with `values`. Its `exit_status` is 0, 1 if something failed, 2 after Ctrl-C,
@@ -174,14 +184,23 @@ def run(
 
     Raises:
         ProjectError: a job has a check (or none) and its functions do not, or it asks for more than there is.
+        StateError: the store cannot be used.
+        StateLost: the store could not keep what happened; nothing was started from then on.
     """
-    bodies = _FunctionBodies(_complete(plan, functions))
+    complete = _complete(plan, functions)
+    bodies = _FunctionBodies(complete)
     executor = executor or (InlineExecutor() if workers == 1 else ThreadExecutor())
+    store = store if store is not None else MemoryStore()
+    clock = clock or SystemClock()
+    record = describe_run(run_id or new_run_id(clock.now()), plan, started_at=clock.now(), workers=workers)
+    store.own(owner_of(record))
+    homes = _homes_of(complete)
+    recalled, _ = recall(store, plan.graph, plan.pasts, homes)
     engine = Engine(
         plan,
         bodies,
         executor,
-        store=store,
+        memory=Memory(store, record, homes=homes, recalled=recalled),
         clock=clock,
         observers=observers,
         workers=workers,
@@ -190,8 +209,21 @@ def run(
     )
     with ctrl_c(engine, lambda: getattr(executor, "calling", False)):
         summary = engine.run()
+    if engine.lost is not None:
+        raise engine.lost
     engine.end(2 if engine.interrupted else 1 if failed(summary) else 0)
     return summary
+
+
+def _homes_of(functions: Mapping[str, Functions]) -> Callable[[str], Home]:
+    """Return from a job to the module that its run function comes from, whose types its value may have."""
+
+    def home(id: str) -> Home:
+        made_by = functions[id].describe or functions[id].run if id in functions else None
+        module = sys.modules.get(getattr(made_by, "__module__", ""))
+        return ModuleHome(module) if module is not None else no_homes(id)
+
+    return home
 
 
 def _complete(plan: Plan, given: Mapping[str, Function | Functions]) -> dict[str, Functions]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 
+from jobtest.core.errors import StateLost
 from jobtest.core.events import (
     AttemptSuspended,
     Entry,
@@ -24,15 +26,17 @@ from jobtest.core.events import (
     RunStarted,
     RunStopped,
 )
-from jobtest.core.model import Failure, Outcome, Phase, Take, Verdict
+from jobtest.core.model import EdgeKind, Failure, Job, Outcome, Phase, Take, Verdict
+from jobtest.core.past import Resumed
 from jobtest.core.planner import Plan
-from jobtest.core.scheduler import Scheduler
+from jobtest.core.scheduler import NOT_ENTERED, Scheduler
 from jobtest.core.summary import Summary
 from jobtest.engine.calls import NO_VALUE, Call, Output, Result, Ticket
 from jobtest.engine.clock import Clock, SystemClock, new_run_id
 from jobtest.engine.executors.protocol import Executor
+from jobtest.engine.memory import Memory
 from jobtest.state.memory import MemoryStore
-from jobtest.state.store import Store
+from jobtest.state.store import Change, RunRecord, Store
 
 __all__ = ["Bodies", "Engine", "Observer", "failed"]
 
@@ -66,8 +70,17 @@ class Bodies(Protocol):
     def job_over(self, job: str) -> None:
         """Let go of what a job held and report it: it has ended."""
 
-    def tail_over(self, job: str, result: Result) -> None:
-        """Report what came of closing or cleaning up after a job."""
+    def tail_over(self, job: str, result: Result, *, earlier: bool) -> None:
+        """Report what came of closing or cleaning up after a job.
+
+        Args:
+            job: Its id.
+            result: What came of it.
+            earlier: It was owed by an earlier run, and came before anything else.
+        """
+
+    def files(self, job: str) -> Mapping[str, str] | None:
+        """Return the digests of the files that a job names, by path; None if it names none."""
 
 
 class Engine:
@@ -77,7 +90,8 @@ class Engine:
         plan: What is to be done.
         bodies: The functions.
         executor: Calls them.
-        store: Keeps the journal.
+        memory: Writes down what happens, and knows the values of earlier runs.
+        store: Keeps the journal, if there is no `memory`; by default one that forgets.
         clock: Tells the time.
         observers: Are told each entry after it is kept.
         workers: Attempts that may be under way at once.
@@ -96,6 +110,7 @@ class Engine:
         bodies: Bodies,
         executor: Executor,
         *,
+        memory: Memory | None = None,
         store: Store | None = None,
         clock: Clock | None = None,
         observers: Sequence[Observer] = (),
@@ -111,18 +126,19 @@ class Engine:
         self.switched_off: list[tuple[Observer, Exception]] = []
         self._bodies = bodies
         self._executor = executor
-        self._store = store or MemoryStore()
         self._clock = clock or SystemClock()
         self._observers = list(observers)
         self._workers = workers
         self._grace = grace
-        self.run_id = run_id or new_run_id(self._clock.now())
+        self.run_id = run_id or (memory.record.id if memory else new_run_id(self._clock.now()))
+        self.memory = memory or Memory(store or MemoryStore(), RunRecord(id=self.run_id))
         self._scheduler = Scheduler(
             plan, capacity=workers, resources=resources, retry_limit=retry_limit, chance=self._chance
         )
         self._calls: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
         self._seq = 0
         self._active: dict[str, Ticket] = {}
+        self._entered = {id for id, one in plan.decisions.items() if _was_cut_short(one.resumed)}
         self._stop_reason = ""
         self._interrupted = False
         self._deadline: float | None = None
@@ -133,6 +149,11 @@ class Engine:
     def interrupted(self) -> bool:
         """Whether somebody asked the run to end."""
         return self._interrupted
+
+    @property
+    def lineage(self) -> str:
+        """Id of the first run of those that went on with each other, this one the last."""
+        return self.memory.record.lineage or self.run_id
 
     def stop(self, reason: str) -> None:
         """Start nothing new; what runs goes on to its end. Safe from anywhere, also signal handlers."""
@@ -151,9 +172,19 @@ class Engine:
         self._executor.wake()
         return future.result()
 
-    def run(self) -> Summary:
-        """Carry out the plan; returns when every job has ended and nothing is owed."""
+    @property
+    def lost(self) -> StateLost | None:
+        """Why nothing can be written down any more; nothing starts from then on."""
+        return self.memory.lost
+
+    def run(self, changes: tuple[Change, ...] = ()) -> Summary:
+        """Carry out the plan; returns when every job has ended and nothing is owed.
+
+        Args:
+            changes: What is to be written down together with the beginning of the run.
+        """
         scheduler = self._scheduler
+        self.memory.begin(self.plan, changes)
         self._append(RunStarted(self.plan.command, len(self.plan.graph), self._workers))
         try:
             while not scheduler.done:
@@ -225,6 +256,9 @@ class Engine:
         self._append(event)
         ticket = Ticket(self.plan.graph[event.job], event.attempt, event.phase)
         self._active[event.job] = ticket
+        if self.lost is not None:
+            self._finished(ticket, Result(Verdict.INTERRUPTED, Failure("not started: the state is lost")))
+            return
         self._executor.start(ticket, lambda: self._prepare(ticket))
 
     def _prepare(self, ticket: Ticket) -> Call | Result:
@@ -238,28 +272,39 @@ class Engine:
                     name = self.plan.graph[missing].label
                     return Result(Verdict.UNKNOWN, Failure(f"known after {name} has run"))
         if job.own_value:
-            if job.id in self.values:
-                values[job.name] = self.values[job.id]
+            stored = self.memory.recalled if ticket.phase is Phase.CHECK else {}
+            own = self.values.get(job.id, stored.get(job.id, NO_VALUE))
+            if own is not NO_VALUE:
+                values[job.name] = own
             elif ticket.phase in (Phase.CHECK, Phase.RECHECK):
                 return Result(Verdict.NOT_HOLDING, Failure("its own value is not known yet"))
         return self._bodies.prepare(ticket, values)
 
     def _take(self, take: Take, values: dict[str, object]) -> str:
         """Fetch the value of a parameter; return the id of an upstream job that has none, or empty."""
+        taken = []
         for upstream in take.upstream:
-            if upstream not in self.values:
-                if not self._is_gate(upstream):
-                    return upstream
-                self.values[upstream] = None
+            taken.append(self._value_of(upstream))
+            if taken[-1] is NO_VALUE:
+                return upstream
         if take.keys is None:
-            values[take.parameter] = self.values[take.upstream[0]]
+            values[take.parameter] = taken[0]
         else:
-            taken = (self.values[upstream] for upstream in take.upstream)
             values[take.parameter] = dict(zip(take.keys, taken, strict=True))
         return ""
 
+    def _value_of(self, id: str) -> object:
+        """Return the value of a job: of this run, or the one stored if it has not run; or `NO_VALUE`."""
+        if id in self.values:
+            return self.values[id]
+        if id not in self._entered and id in self.memory.recalled:
+            return self.memory.recalled[id]
+        return None if self._is_gate(id) else NO_VALUE
+
     def _is_gate(self, id: str) -> bool:
         """Tell whether a job has nothing that could make a value; what is taken of it is None."""
+        if id not in self.plan.graph:
+            return False
         job = self.plan.graph[id]
         return not job.has_run and not job.has_describe
 
@@ -268,10 +313,14 @@ class Engine:
         del self._active[job.id]
         if self._interrupted and isinstance(result.error, KeyboardInterrupt):
             result = Result(Verdict.INTERRUPTED, Failure("interrupted"), output=result.output)
+        output, digest = result.output or NOTHING, ""
+        if ticket.phase is Phase.RUN and result.verdict not in NOT_ENTERED:
+            self._entered.add(job.id)
         if result.value is not NO_VALUE and ticket.phase in (Phase.RUN, Phase.DESCRIBE):
             self.values[job.id] = result.value
-            self._store.put_value(self.run_id, job.id, result.value)
-        output = result.output or NOTHING
+            digest, why = self.memory.put(job, result.value)
+            if why and self._is_wanted(job):
+                output = replace(output, notes=[*output.notes, f"its value is kept for this run only: {why}"])
         self._append(
             PhaseEnded(
                 job.id,
@@ -284,14 +333,25 @@ class Engine:
                 output.stderr,
                 output.log,
                 tuple(output.notes),
+                digest,
             )
         )
         if ticket.phase in TAIL:
-            self._bodies.tail_over(job.id, result)
+            self._bodies.tail_over(job.id, result, earlier=not ticket.attempt)
+
+    def _is_wanted(self, job: Job) -> bool:
+        down = self.plan.graph.downstream(job.id)
+        return job.own_value or any(kind is EdgeKind.VALUE for _, kind in down)
 
     def _append(self, event: Event) -> None:
         entry = Entry(self._seq, self._clock.now(), self.run_id, event)
-        self._store.append(entry)
+        if isinstance(event, JobEnded):
+            found = self._bodies.files(event.job)
+            if found is not None:
+                self.memory.files(event.job, found)
+        self.memory.entry(entry, self.summary, self._scheduler.inputs.taken)
+        if self.lost is not None:
+            self.stop(f"the state is lost: {self.lost.problem.what}")
         self._seq += 1
         self._scheduler.apply(event, entry.at)
         self.summary.apply(entry)
@@ -308,12 +368,16 @@ class Engine:
         return random.Random(f"{self.run_id} {job} {attempt}").random()
 
 
+def _was_cut_short(left: Resumed | None) -> bool:
+    return left is not None and left.outcome is None and left.entered
+
+
 def failed(summary: Summary) -> bool:
     """Tell whether a run has anything that must not end with exit status 0."""
     bad = (Outcome.FAILED, Outcome.BLOCKED, Outcome.CANCELLED)
     tails = any(
         tail is not None and not tail.ok
         for record in summary.jobs.values()
-        for tail in (record.close, record.cleanup)
+        for tail in (record.close, record.cleanup, record.earlier_cleanup)
     )
     return tails or any(summary.totals()[outcome] for outcome in bad)

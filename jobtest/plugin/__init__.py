@@ -31,6 +31,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     repeated = {"action": "append", "default": [], "metavar": "NAME"}
     add("--job-only", **repeated, help="this job and what it needs; may be repeated")
     add("--job-exclude", **repeated, help="not this job, nor what needs it; may be repeated")
+    add(
+        "--job-no-upstream",
+        action="store_true",
+        help="only the selected jobs; the values that they take are those that are stored",
+    )
     add("--job-downstream", action="store_true", help="add what depends on the selected jobs")
     add("--job-force", **repeated, help="run this job even if its check holds; may be repeated")
     add(
@@ -47,6 +52,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME=N",
         help="how much there is of a resource",
     )
+    add(
+        "--job-resume",
+        action="store_true",
+        help="go on with the last run if it is not finished: jobs that ended well are not done again",
+    )
+    add(
+        "--job-state",
+        metavar="URL",
+        help="where runs are remembered: memory://, sqlite:///FILE, file:///FOLDER, postgresql://...",
+    )
+    add(
+        "--job-lock-timeout",
+        metavar="SECONDS",
+        help="how long to wait for another run on the same state to end (default: 0)",
+    )
+    add("--job-keep", action="store_true", help="leave cleanups for --job-command=cleanup")
+    add("--job-command", metavar="VERB", help="what the run is for: apply (default) or cleanup")
+    add("--job-plan-out", metavar="FILE.toml", help="keep what --plan shows, to be reviewed and applied")
+    add("--job-apply", metavar="FILE.toml", help="run exactly this plan; refuse if anything has changed")
     add("--job-report", action="append", default=[], metavar="FILE.json", help="write a report of the run")
     add("--job-events", metavar="FILE.jsonl", help="write each event of the run, one a line, as it happens")
     add(
@@ -96,6 +120,14 @@ _NEEDS_FLAG = {
     "--job-exclude": "job_exclude",
     "--job-downstream": "job_downstream",
     "--job-force": "job_force",
+    "--job-no-upstream": "job_no_upstream",
+    "--job-resume": "job_resume",
+    "--job-state": "job_state",
+    "--job-lock-timeout": "job_lock_timeout",
+    "--job-keep": "job_keep",
+    "--job-command": "job_command",
+    "--job-plan-out": "job_plan_out",
+    "--job-apply": "job_apply",
     "--job-set": "job_set",
     "--job-resource": "job_resource",
     "--job-report": "job_report",

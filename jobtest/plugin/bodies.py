@@ -14,14 +14,17 @@ from typing import Any, Literal
 import pytest
 
 from jobtest.core.errors import JobtestError
-from jobtest.core.model import Failure, Job, Outcome, Phase, Verdict
+from jobtest.core.model import Failure, Outcome, Phase, Verdict
+from jobtest.core.planner import Plan
 from jobtest.core.scheduler import NOT_ENTERED
 from jobtest.core.summary import JobRecord
 from jobtest.engine.calls import Call, FunctionCall, Result, Ticket, failure_of, judge
 from jobtest.engine.library import Held
 from jobtest.engine.loop import TAIL, Engine
 from jobtest.plugin import fixtures
+from jobtest.plugin.applied import Silence
 from jobtest.plugin.collect import JobItem, parameters
+from jobtest.plugin.file_check import FileCheck
 from jobtest.plugin.output import OutputRoom
 from jobtest.plugin.project import Project
 from jobtest.plugin.replay import Replay
@@ -41,7 +44,8 @@ class Attempt:
         number: From 1.
         phase: The phase that is being called: `check`, `run`, `recheck`, `describe` or `cleanup`.
         error: What the attempt before came to, one line; empty in the first.
-        key: The same for every attempt of a job within a run, for what is to be done once.
+        key: The same for every attempt of a job within a run and those that go on with it, for what is to
+            be done once.
     """
 
     def __init__(self, number: int, error: str, key: str) -> None:
@@ -75,7 +79,7 @@ class JobBodies:
         registry: fixtures.Registry,
         state: JobSetupState,
         room: OutputRoom,
-        replay: Replay,
+        replay: Replay | Silence,
         *,
         threads: bool,
     ) -> None:
@@ -89,6 +93,7 @@ class JobBodies:
         self._torn: dict[str, list[BaseException]] = {}
         self._tails: dict[str, int] = {}
         self._held = Held()
+        self._files = FileCheck(self._session.config.rootpath)
         self.exit: BaseException | None = None
 
     # --- what the engine asks ---
@@ -100,7 +105,7 @@ class JobBodies:
             return self._call(item, ticket, self._held.closer(ticket.job.id), {})
         phase = Phase.CHECK if ticket.phase is Phase.RECHECK else ticket.phase
         functions = item.source.functions(phase)
-        names = item.source.names[phase]
+        names = item.source.names.get(phase, ())
         if item.source.own:
             values = {**values, **dict.fromkeys(item.source.own, self.engine.values.get(ticket.job.id))}
         try:
@@ -109,12 +114,13 @@ class JobBodies:
             arguments = self._set_up(item, ticket, names, values) if names else {}
         except BaseException as error:  # noqa: BLE001 - fixtures may raise anything, and it is their own failure
             return self._set_up_failed(item, ticket, error)
-        if len(functions) == 1:
+        ask = self._ask_files(item, ticket)
+        if len(functions) == 1 and ask is None:
             (function,) = functions.values()
             wanted = parameters(function)
             arguments = {name: arguments[name] for name in wanted} if wanted else {}
         else:
-            function = _all_hold(functions)
+            function = _all_hold({"": ask, **functions} if ask is not None else functions)
         if ticket.phase is Phase.RUN and ticket.job.is_generator:
             function = self._held.opener(ticket.job.id, function)
         return self._call(item, ticket, function, arguments)
@@ -139,7 +145,7 @@ class JobBodies:
         at once, as other jobs run from here on.
         """
         item, record = self._project.items[job], self.engine.summary.jobs[job]
-        owed = _owed(self.engine.plan.graph[job], record)
+        owed = _owed(self.engine.plan, job, record)
         if Phase.CLOSE not in owed or item.exclusive:
             self._leave(item, passed=record.outcome is not Outcome.FAILED)
         self._tails[job] = len(owed)
@@ -148,7 +154,7 @@ class JobBodies:
         self._replay.ended(item, record, self._errors.pop(job, {}), whole=not self._tails[job])
         self._reported()
 
-    def tail_over(self, job: str, result: Result) -> None:
+    def tail_over(self, job: str, result: Result, *, earlier: bool) -> None:
         """Take in how closing or cleaning up went; after the last of it, report."""
         item, record = self._project.items[job], self.engine.summary.jobs[job]
         self._leave(item, passed=result.verdict is Verdict.OK)
@@ -157,6 +163,8 @@ class JobBodies:
             self._torn.setdefault(job, []).append(error)
         if result.output is not None:
             self._replay.keep(item, "teardown", result.output)
+        if earlier:
+            return
         self._tails[job] -= 1
         if not self._tails[job]:
             self._let_go(item)
@@ -172,6 +180,20 @@ class JobBodies:
 
     # --- fixtures ---
 
+    def files(self, job: str) -> Mapping[str, str] | None:
+        """Return what is to be kept of the files that a job names."""
+        return self._files.found.get(job)
+
+    def _ask_files(self, item: JobItem, ticket: Ticket) -> Callable[[], None] | None:
+        options, id = item.source.options, ticket.job.id
+        if not (options.inputs or options.outputs):
+            return None
+        if ticket.phase is Phase.CHECK:
+            return partial(self._files.check, id, options, self.engine.plan.pasts.get(id))
+        if ticket.phase is Phase.RECHECK:
+            return partial(self._files.recheck, id, options, self.engine.summary.jobs[id])
+        return None
+
     def _begin(self, item: JobItem, ticket: Ticket) -> None:
         self._state.enter(item)
         if item.exclusive:
@@ -179,7 +201,7 @@ class JobBodies:
         if item.fixturenames:
             last = item.stash.get(attempt_key, None)
             error = last_error(self.engine.summary.jobs[ticket.job.id]) if ticket.attempt > 1 or last else ""
-            attempt = Attempt(ticket.attempt, error, f"{self.engine.run_id}/{ticket.job.id}")
+            attempt = Attempt(ticket.attempt, error, f"{self.engine.lineage}/{ticket.job.id}")
             attempt.upstream = self._outcomes(ticket)
             item.stash[attempt_key] = attempt
             takes = {take.parameter: take.upstream for take in ticket.job.takes}
@@ -323,15 +345,17 @@ def _skipped(ticket: Ticket, reason: str) -> Result:
     return Result(Verdict.SKIPPED, Failure(reason))
 
 
-def _owed(job: Job, record: JobRecord) -> list[Phase]:
+def _owed(plan: Plan, id: str, record: JobRecord) -> list[Phase]:
     """Return the calls that a job that has ended owes: closing what it holds open, its cleanup."""
+    job = plan.graph[id]
     if not (job.has_cleanup or job.is_generator):
         return []
     runs = [one for attempt in record.attempts for one in attempt.phases if one.phase is Phase.RUN]
     owed = []
     if job.is_generator and runs and runs[-1].ok and runs[-1] in record.attempts[-1].phases:
         owed.append(Phase.CLOSE)
-    if job.has_cleanup and any(one.verdict not in NOT_ENTERED for one in runs):
+    entered = any(one.verdict not in NOT_ENTERED for one in runs) and not plan.keep_cleanups
+    if job.has_cleanup and (entered or (id in plan.owed and not plan.owed_first)):
         owed.append(Phase.CLEANUP)
     return owed
 
@@ -345,8 +369,11 @@ def last_error(record: JobRecord) -> str:
 
 
 def _all_hold(functions: Mapping[str, Function]) -> Function:
-    """Return one check for several: it holds when all do, and says which does not."""
-    wanted = {name: parameters(function) for name, function in functions.items()}
+    """Return one check for several: it holds when all do, and says which does not.
+
+    The one without a name asks for files, and takes nothing.
+    """
+    wanted = {name: parameters(function) if name else () for name, function in functions.items()}
     if any(inspect.iscoroutinefunction(inspect.unwrap(function)) for function in functions.values()):
 
         async def all_hold_async(**arguments: object) -> object:

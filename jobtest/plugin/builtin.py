@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from jobtest.plugin.bodies import Attempt, attempt_key
+from jobtest.plugin.checkpoint import Checkpoint, memory_key
 from jobtest.plugin.params import Params
 
 __all__ = ["VALUE", "params_key", "run_id_key"]
@@ -52,6 +53,12 @@ def local(request: pytest.FixtureRequest) -> dict[str, Any]:
     """A dict of this attempt alone."""
     found: dict[str, Any] = request.node.stash[attempt_key].local
     return found
+
+
+@pytest.fixture
+def checkpoint(request: pytest.FixtureRequest) -> Checkpoint:
+    """Progress of this job that outlives the attempt and the run: get(key, default), set(key, value)."""
+    return Checkpoint(request.config.stash[memory_key], request.node)
 
 
 @pytest.fixture

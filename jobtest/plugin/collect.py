@@ -63,6 +63,7 @@ class Source:
         own: Names by which it asks for its own value; None where there is none yet.
         items: One for each parametrisation.
         groups: Names that were parametrised together.
+        digest: Of its definition without parameters; empty until it is asked for.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Source:
     marked: frozenset[str] = frozenset()
     items: list[JobItem] = field(default_factory=list)
     groups: list[tuple[str, ...]] = field(default_factory=list)
+    digest: str = ""
 
     @property
     def place(self) -> tuple[str, int]:

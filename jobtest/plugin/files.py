@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,8 @@ class ReportFiles:
         if engine is not None:
             for file in self._options.reports:
                 self._report(file, engine)
+        if engine is not None and self._options.plan_out is not None:
+            self._plan(self._options.plan_out, engine)
         if plan is not None:
             for where in self._options.graphs:
                 if where != "tree":
@@ -92,6 +95,16 @@ class ReportFiles:
             self.written.append(file)
         except OSError as error:
             self.errors.append(f"--job-report cannot be written: {error}")
+
+    def _plan(self, file: Path, engine: Engine) -> None:
+        from jobtest.config.saved_plan import save
+        from jobtest.plugin.applied import saved_plan
+
+        try:
+            save(file, saved_plan(engine.summary, shlex.join(self._options.selection)))
+            self.written.append(file)
+        except UsageError as error:
+            self.errors.append(f"--job-plan-out: {error}")
 
     def _graph(self, file: Path, plan: Plan, engine: Engine | None) -> None:
         from jobtest.reports.graph import write_graph

@@ -10,6 +10,7 @@ import pytest
 
 from jobtest.core.errors import Problem, did_you_mean
 from jobtest.core.model import OnFailure, Retry
+from jobtest.state.prints import bad_patterns
 
 __all__ = ["MarkOptions", "job", "read_marks"]
 
@@ -29,6 +30,10 @@ class MarkOptions:
         priority: Higher goes first.
         resources: Amounts it holds.
         always: It runs although nobody needs it.
+        inputs: Patterns of files; it runs if their content has changed since its last success.
+        outputs: Patterns of files that it makes; it runs if one is missing or not as it left it.
+        tracks: It runs if a value that it takes has changed.
+        once: It must not run twice, for all that is known.
     """
 
     needs: tuple[str, ...] = ()
@@ -39,6 +44,10 @@ class MarkOptions:
     priority: int = 0
     resources: Mapping[str, int] = field(default_factory=dict)
     always: bool = False
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    tracks: bool = True
+    once: bool = False
 
 
 DEFAULT = MarkOptions()
@@ -58,6 +67,9 @@ def job(
     priority: int = 0,
     resources: Mapping[str, int] | None = None,
     always: bool = False,
+    inputs: str | Sequence[str] = (),
+    outputs: str | Sequence[str] = (),
+    on_crash: Literal["run", "fail"] = "run",
 ) -> Callable[[F], F]:
     """Return the mark `pytest.mark.job` with these keywords; the same, with types.
 
@@ -76,6 +88,12 @@ def job(
         priority: Higher goes first among ready jobs.
         resources: Amounts it holds while it runs.
         always: Run it even if nobody needs it.
+        inputs: Files that it reads, as patterns relative to the rootdir; or `ignore`: a value that it takes
+            may change without it having to run.
+        outputs: Files that it makes. With inputs or outputs it has a check: nothing is missing, nothing has
+            changed since its last success.
+        on_crash: What comes of it if the run is killed while it runs: it may `run` again, or it is to `fail`
+            until it is forced.
     """
     given: dict[str, Any] = dict(locals())
     kwargs = {name: value for name, value in given.items() if value != _DEFAULTS[name]}
@@ -96,6 +114,9 @@ _DEFAULTS: Mapping[str, object] = {
     "priority": 0,
     "resources": None,
     "always": False,
+    "inputs": (),
+    "outputs": (),
+    "on_crash": "run",
 }
 
 
@@ -137,6 +158,10 @@ class _Reader:
             priority=self._whole("priority", given["priority"]),
             resources=self._resources(given["resources"]),
             always=self._flag("always", given["always"]),
+            inputs=() if given["inputs"] == "ignore" else self._files("inputs", given["inputs"]),
+            outputs=self._files("outputs", given["outputs"]),
+            tracks=given["inputs"] != "ignore",
+            once=self._on_crash(given["on_crash"]),
         )
 
     def _wrong(self, key: str, value: object, rule: str, fix: str = "") -> None:
@@ -158,6 +183,19 @@ class _Reader:
             return tuple(value)
         self._wrong(key, value, "a name or a list of names")
         return ()
+
+    def _files(self, key: str, value: object) -> tuple[str, ...]:
+        patterns = self._names(key, value)
+        bad = bad_patterns(patterns)
+        if bad:
+            self._wrong(key, value, f"patterns of files: {bad}")
+            return ()
+        return patterns
+
+    def _on_crash(self, value: object) -> bool:
+        if value not in ("run", "fail"):
+            self._wrong("on_crash", value, "'run' or 'fail'")
+        return value == "fail"
 
     def _retry(self, given: Mapping[str, object]) -> Retry:
         most = given["retry_max_delay"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from jobtest.plugin.files import refuse_unwritable
 from jobtest.plugin.params import Params
 
 __all__ = ["Options", "Selector", "read_options", "select"]
+
+VERBS = {"apply": Command.APPLY, "cleanup": Command.CLEANUP}
+"""What `--job-command` may say."""
 
 GRAPHS = (".mmd", ".dot", ".svg", ".json")
 
@@ -36,6 +40,14 @@ class Options:
         reports: Files for the JSON report.
         events: File for the events, or None.
         graphs: `tree`, or files.
+        state: URL of the state; empty: the default one.
+        lock_timeout: Seconds to wait for another run on it.
+        resume: Go on with the last run.
+        keep: Leave cleanups for later.
+        last_failed: Select what failed in the last run.
+        plan_out: File for the plan, or None.
+        plan_in: File of the plan that is to be run, or None.
+        selection: The command line, for whoever reads a saved plan.
     """
 
     settings: Settings
@@ -48,6 +60,14 @@ class Options:
     reports: tuple[Path, ...]
     events: Path | None
     graphs: tuple[str, ...]
+    state: str = ""
+    lock_timeout: float = 0.0
+    resume: bool = False
+    keep: bool = False
+    last_failed: bool = False
+    plan_out: Path | None = None
+    plan_in: Path | None = None
+    selection: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +120,17 @@ def read_options(config: pytest.Config) -> Options:
         ("--job-report", option.job_report, (".json",)),
         ("--job-graph", [one for one in option.job_graph if one != "tree"], GRAPHS),
         ("--job-events", [option.job_events] if option.job_events else [], (".jsonl",)),
+        ("--job-plan-out", [option.job_plan_out] if option.job_plan_out else [], (".toml",)),
     ):
         problems += [problem for file in files if (problem := _wrong_file(config, name, file, known))]
-    if option.plan and option.drift:
-        problems.append(Problem(what="--plan and --drift are two questions", fix="ask one at a time"))
+    command = tried(_command, option)
+    lock_timeout = tried(_seconds, "--job-lock-timeout", option.job_lock_timeout)
     if problems:
         raise UsageError(problems)
     base = config.invocation_params.dir
     return Options(
         settings=settings,
-        command=Command.PLAN if option.plan else Command.DRIFT if option.drift else Command.APPLY,
+        command=command if isinstance(command, Command) else Command.APPLY,
         workers=workers if isinstance(workers, int) else 1,
         params=Params(params),
         set_params=frozenset(params) - frozenset(settings.params),
@@ -118,7 +139,55 @@ def read_options(config: pytest.Config) -> Options:
         reports=tuple(base / one for one in option.job_report),
         events=base / option.job_events if option.job_events else None,
         graphs=tuple(one if one == "tree" else str(base / one) for one in option.job_graph),
+        state=option.job_state if option.job_state is not None else settings.state,
+        lock_timeout=lock_timeout if isinstance(lock_timeout, float) else 0.0,
+        resume=option.job_resume,
+        keep=option.job_keep,
+        last_failed=bool(getattr(option, "lf", False)),
+        plan_out=base / option.job_plan_out if option.job_plan_out else None,
+        plan_in=base / option.job_apply if option.job_apply else None,
+        selection=tuple(str(arg) for arg in config.invocation_params.args),
     )
+
+
+def _command(option: argparse.Namespace) -> Command:
+    """Return what the run is for.
+
+    Raises:
+        UsageError: two things at once, or something unknown.
+    """
+    asked = {"--plan": option.plan, "--drift": option.drift, "--job-apply": option.job_apply}
+    given = [name for name, value in asked.items() if value]
+    verb = option.job_command or "apply"
+    problems = []
+    if verb not in VERBS:
+        fix = did_you_mean(verb, VERBS, what="there are")
+        problems.append(Problem(what=f"--job-command {verb!r} is not known", fix=fix))
+    elif verb != "apply":
+        given.append(f"--job-command={verb}")
+    if len(given) > 1:
+        fix = "ask one at a time"
+        problems.append(Problem(what=f"{given[0]} and {given[1]} are two questions", fix=fix))
+    if option.job_plan_out and not option.plan:
+        problems.append(Problem(what="--job-plan-out keeps a plan, and none is asked for", fix="add --plan"))
+    if option.job_resume and option.job_apply:
+        fix = "make the plan with --job-resume, or run without a plan"
+        problems.append(Problem(what="--job-resume and --job-apply are two questions", fix=fix))
+    if problems:
+        raise UsageError(problems)
+    if option.plan:
+        return Command.PLAN
+    return Command.DRIFT if option.drift else VERBS[verb]
+
+
+def _seconds(option: str, given: str | None) -> float:
+    try:
+        seconds = float(given or 0)
+    except ValueError:
+        seconds = -1.0
+    if 0 <= seconds < float("inf"):
+        return seconds
+    raise UsageError([Problem(what=f"{option} {given!r} must be a number of seconds >= 0")])
 
 
 def _refuse(config: pytest.Config) -> None:

@@ -4,49 +4,29 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from jobtest.core.errors import Problem, ProjectError, did_you_mean, nearest
+from jobtest.core.errors import Problem, ProjectError, UsageError, did_you_mean, nearest
 from jobtest.core.graph import Graph
 from jobtest.core.model import Command, EdgeKind, Job, Phase
 from jobtest.core.names import Definition, Instance, Links, Reference, link, pick
-from jobtest.core.planner import Plan, make_plan
+from jobtest.core.planner import Plan, cleanup_plan, make_plan
 from jobtest.engine.calls import one_line
 from jobtest.plugin import fixtures
+from jobtest.plugin.asked import EXCLUDED, Asked
 from jobtest.plugin.collect import JobItem, Source, first_line, parameters
+from jobtest.plugin.definition import definition_of
 from jobtest.plugin.params import Params, fix_of
+from jobtest.plugin.recollection import Recollection, Recovered
 from jobtest.plugin.source import asked_of
 
-__all__ = ["Asked", "Project", "build_project"]
+__all__ = ["Project", "build_project"]
 
 PROCESS_WIDE = ("monkeypatch", "capsys", "capfd", "capsysbinary", "capfdbinary", "caplog", "recwarn")
 """Fixtures that change the whole process; a job that uses one runs alone (PRODUCT 5)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What the user asked for on the command line.
-
-    Attributes:
-        selected: Ids left by paths, node ids, `-k`, `-m`; None: everything.
-        named: Ids given as node ids.
-        only: Names of `--job-only`.
-        exclude: Names of `--job-exclude`.
-        force: Names of `--job-force`.
-        downstream: Whether to add what depends on the selection.
-        command: What the run is for.
-    """
-
-    selected: Collection[str] | None = None
-    named: Collection[str] = ()
-    only: Sequence[str] = ()
-    exclude: Sequence[str] = ()
-    force: Sequence[str] = ()
-    downstream: bool = False
-    command: Command = Command.APPLY
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +45,16 @@ class Project:
     graph: Graph
     names: frozenset[str]
 
-    def plan(self, asked: Asked) -> Plan:
+    def plan(self, asked: Asked, memory: Recollection, found: Recovered) -> Plan:
         """Decide what takes part.
 
+        Args:
+            asked: What the user asked for.
+            memory: What is known from earlier runs.
+            found: What is taken over from them.
+
         Raises:
-            ProjectError: names that are not jobs.
+            ProjectError: names that are not jobs; a value that is needed and not stored.
         """
         problems: list[Problem] = []
 
@@ -93,14 +78,27 @@ class Project:
             select = {*select, *forced}
         if asked.downstream and select is not None:
             select = self.graph.descendants(select)
-        return make_plan(
+        if asked.command is Command.CLEANUP:
+            return cleanup_plan(self.graph, {one.job: one.run for one in memory.store.owed()}, select)
+        if asked.alone and select is not None:
+            problems = memory.missing_values(self.graph, set(select))
+            if problems:
+                raise UsageError(problems)
+        plan = make_plan(
             self.graph,
             select=select,
             named=[*only, *asked.named],
-            exclude=dict.fromkeys(excluded, "excluded by --job-exclude"),
+            exclude=dict.fromkeys(excluded, EXCLUDED),
             force=forced,
+            seconds=memory.seconds,
             command=asked.command,
+            alone=asked.alone and select is not None,
+            pasts=memory.pasts,
+            resumed=found.resumed,
+            owed=found.owed,
+            owed_first=found.first,
         )
+        return replace(plan, keep_cleanups=asked.keep)
 
 
 def build_project(
@@ -293,7 +291,7 @@ class _Builder:
             edges=links.edges,
             takes=takes,
             early=frozenset(take.parameter for take in takes if take.parameter in check_names),
-            has_check=bool(source.checks),
+            has_check=bool(source.checks or options.inputs or options.outputs),
             has_run=source.run is not None,
             has_describe="describe" in source.companions,
             has_cleanup="cleanup" in source.companions,
@@ -307,6 +305,9 @@ class _Builder:
             retry=options.retry,
             on_failure=options.on_failure,
             skip=self._skip(source, item),
+            definition=definition_of(source, _plain_params(item)),
+            tracks=options.tracks,
+            once=options.once,
         )
 
 

@@ -6,33 +6,44 @@ import gc
 import os
 import re
 import warnings
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
-from jobtest.core.errors import Problem, ProjectError, UsageError
+from jobtest.config.saved_plan import SavedPlan, differences, load
+from jobtest.core.errors import Problem, ProjectError, StateError, StateLost, UsageError
 from jobtest.core.events import Entry, JobEnded
+from jobtest.core.graph import Graph
 from jobtest.core.model import Command
 from jobtest.core.planner import Plan
 from jobtest.core.queue import too_much
 from jobtest.engine.clock import SystemClock, new_run_id
+from jobtest.engine.describe import describe_run, owner_of
 from jobtest.engine.executors.dry import DriftExecutor, PlanExecutor
 from jobtest.engine.executors.inline import InlineExecutor
 from jobtest.engine.executors.protocol import Executor
 from jobtest.engine.executors.thread import ThreadExecutor
 from jobtest.engine.interrupts import ctrl_c
 from jobtest.engine.loop import Engine, Observer
+from jobtest.engine.memory import Memory
 from jobtest.plugin import builtin, fixtures
-from jobtest.plugin.bodies import JobBodies
+from jobtest.plugin.applied import Silence, as_saved, saved_plan
+from jobtest.plugin.asked import Asked
+from jobtest.plugin.bodies import JobBodies, attempt_key
+from jobtest.plugin.checkpoint import memory_key
 from jobtest.plugin.collect import JobItem, JobModule, problems_key, sources_key
 from jobtest.plugin.files import ReportFiles
 from jobtest.plugin.options import Options, read_options, select
 from jobtest.plugin.output import OutputRoom
-from jobtest.plugin.project import Asked, Project, build_project
+from jobtest.plugin.project import Project, build_project
+from jobtest.plugin.recollection import WRITES, Recollection, Recovered
 from jobtest.plugin.replay import Replay, wants_full
 from jobtest.plugin.terminal import PhaseLines, Terminal
+from jobtest.state.memory import MemoryStore
+from jobtest.state.store import RunRecord, Store
 
 __all__ = ["Orchestration", "configure"]
 
@@ -49,6 +60,9 @@ def configure(config: pytest.Config) -> None:
         options = read_options(config)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
+    last_failed = config.pluginmanager.get_plugin("lfplugin")
+    if last_failed is not None:  # it would leave files out of the collection, and knows nothing of `blocked`
+        config.pluginmanager.unregister(last_failed)
     config.addinivalue_line("python_files", "job_*.py")
     config.option.importmode = "importlib"
     paths = (config.rootpath / path for path in options.settings.paths)
@@ -83,6 +97,8 @@ class Orchestration:
         plan: What is done; None if it could not be made.
         engine: Carries it out; None before.
         files: What is written beside.
+        memory: What is known from earlier runs; None before it is read.
+        told: What the user should know about them.
     """
 
     def __init__(self, config: pytest.Config, options: Options, clock: SystemClock) -> None:
@@ -92,6 +108,11 @@ class Orchestration:
         self.plan: Plan | None = None
         self.engine: Engine | None = None
         self.files = ReportFiles(options)
+        self.memory: Recollection | None = None
+        self.told: list[str] = []
+        self.wrap: Callable[[Store], Store] = lambda store: store
+        self._found = Recovered()
+        self._saved: SavedPlan | None = None
         self._clock = clock
         self._problems = 0
         self._untold: list[str] = []
@@ -204,6 +225,16 @@ class Orchestration:
             matched, named, problems = select(selectors, jobs)
             left &= matched
         option = self.config.option
+        try:
+            if problems:
+                raise UsageError(problems)
+            memory = self._remember(project)
+            if self.options.last_failed:
+                failed, said = memory.last_failed()
+                self.told.append(said)
+                left &= failed or left
+        except ProjectError as error:
+            raise pytest.UsageError(str(error)) from None
         asked = Asked(
             selected=left if len(left) < len(before) else None,
             named=named & left,
@@ -211,14 +242,54 @@ class Orchestration:
             exclude=option.job_exclude,
             force=option.job_force,
             downstream=option.job_downstream,
+            alone=option.job_no_upstream,
+            keep=self.options.keep,
             command=self.options.command,
         )
         try:
-            if problems:
-                raise UsageError(problems)
-            return project.plan(asked)
+            if self.options.plan_in is not None:
+                self._saved = load(self.options.plan_in)
+                asked = as_saved(self._saved, project.graph)
+            return project.plan(asked, memory, self._found)
         except ProjectError as error:
             raise pytest.UsageError(str(error)) from None
+
+    def _remember(self, project: Project) -> Recollection:
+        """Open the state, and see what earlier runs left.
+
+        Raises:
+            StateError: it cannot be used, or another run holds it.
+        """
+        options, settings = self.options, self.options.settings
+        collects = self.config.option.collectonly
+        memory = Recollection(
+            "memory://" if collects else options.state,
+            self.config.rootpath,
+            durability=settings.durability,
+            large=settings.large_value,
+        )
+        memory.store = self.wrap(memory.store)
+        self.memory = memory
+        if options.command in WRITES:
+            owner = owner_of(self._record(Plan(Graph([]), {}, {})))
+            memory.own(owner, options.lock_timeout)
+        self.told += memory.read(project.graph, project.items)
+        self._found = memory.recover(
+            project.graph, self.run_id, options.command, goes_on=options.resume, keep=options.keep
+        )
+        self.told += self._found.lines
+        return memory
+
+    def _record(self, plan: Plan) -> RunRecord:
+        return describe_run(
+            self.run_id,
+            plan,
+            started_at=self._clock.now(),
+            workers=self.options.workers,
+            argv=["pytest", *map(str, self.config.invocation_params.args)],
+            root=self.config.rootpath,
+            resumed=self._found.record,
+        )
 
     def _tell(self, problem: Problem) -> None:
         """Show a problem where pytest shows what it could not collect."""
@@ -252,15 +323,12 @@ class Orchestration:
         return True
 
     def _run(self, session: pytest.Session, plan: Plan) -> None:
-        assert self.project is not None
-        jobs = [self.project.items[id] for id in plan.graph.jobs]
-        threads = self.options.workers > 1
-        state = fixtures.replace_setup_state(session)
-        state.expect(jobs)
-        room = OutputRoom(self.config, threads=threads)
+        assert self.memory is not None
+        if self._saved is not None:
+            self._refuse_other_than(self._saved, session, plan)
+        room = OutputRoom(self.config, threads=self.options.workers > 1)
         replay = Replay(session, full=bool(wants_full(self.config)), run_id=self.run_id)
-        registry = fixtures.Registry(session, builtin.VALUE)
-        bodies = JobBodies(self.project, registry, state, room, replay, threads=threads)
+        bodies = self._bodies(session, plan, room, replay)
         self.config.pluginmanager.register(_Decorator(replay), "jobtest-decorator")
         observers: list[Observer] = [_Spare()]
         if self.config.get_verbosity() > 1:
@@ -269,10 +337,18 @@ class Orchestration:
             events = self.files.open_events()
             if events is not None:
                 observers.append(events)
+            writes = plan.command in WRITES
+            memory = self.config.stash[memory_key] = Memory(
+                self.memory.store if writes else MemoryStore(),
+                self._record(plan),
+                homes=self.memory.home,
+                recalled=self.memory.values,
+            )
             engine = Engine(
                 plan,
                 bodies,
-                self._executor(),
+                self._executor(self.options.command),
+                memory=memory,
                 clock=self._clock,
                 observers=observers,
                 workers=self.options.workers,
@@ -283,18 +359,68 @@ class Orchestration:
         except ProjectError as error:
             raise pytest.UsageError(str(error)) from None
         self.engine = bodies.engine = engine
-        with room.open(jobs[0]), ctrl_c(engine, lambda: room.inside):
-            engine.run()
+        with room.open(self._first(session)), ctrl_c(engine, lambda: room.inside):
+            engine.run(self._found.changes)
         room.tell_warnings()
+        if engine.lost is not None:
+            raise pytest.exit.Exception(str(engine.lost), returncode=pytest.ExitCode.INTERNAL_ERROR)
         if isinstance(bodies.exit, pytest.exit.Exception):
             if session.testsfailed and bodies.exit.returncode == 0:
                 bodies.exit.returncode = int(pytest.ExitCode.TESTS_FAILED)
             raise bodies.exit
 
-    def _executor(self) -> Executor:
+    @staticmethod
+    def _first(session: pytest.Session) -> JobItem:
+        return next(item for item in session.items if isinstance(item, JobItem))
+
+    def _bodies(
+        self, session: pytest.Session, plan: Plan, room: OutputRoom, replay: Replay | Silence
+    ) -> JobBodies:
+        assert self.project is not None
+        state = fixtures.replace_setup_state(session)
+        state.expect([self.project.items[id] for id in plan.graph.jobs])
+        registry = fixtures.Registry(session, builtin.VALUE)
+        return JobBodies(self.project, registry, state, room, replay, threads=self.options.workers > 1)
+
+    def _refuse_other_than(self, saved: SavedPlan, session: pytest.Session, plan: Plan) -> None:
+        """Ask all checks, without a word, and refuse to run if anything is not as it was planned.
+
+        Raises:
+            UsageError: of pytest; what differs.
+        """
+        assert self.memory is not None
+        asked = replace(plan, command=Command.PLAN)
+        room = OutputRoom(self.config, threads=self.options.workers > 1)
+        bodies = self._bodies(session, asked, room, Silence())
+        memory = self.config.stash[memory_key] = Memory(
+            MemoryStore(), self._record(asked), homes=self.memory.home, recalled=self.memory.values
+        )
+        engine = bodies.engine = Engine(
+            asked,
+            bodies,
+            self._executor(Command.PLAN),
+            memory=memory,
+            clock=self._clock,
+            workers=self.options.workers,
+            resources=self.options.resources,
+        )
+        with room.open(self._first(session)), ctrl_c(engine, lambda: room.inside):
+            summary = engine.run()
+        if engine.interrupted:
+            raise session.Interrupted(summary.stopped)
+        problems = differences(saved, saved_plan(summary, ""))
+        if problems:
+            raise pytest.UsageError(str(UsageError(problems)))
+        for item in session.items:
+            if isinstance(item, JobItem):
+                item.recorded.clear()
+                if attempt_key in item.stash:
+                    del item.stash[attempt_key]
+
+    def _executor(self, command: Command) -> Executor:
         inner = ThreadExecutor() if self.options.workers > 1 else InlineExecutor()
-        match self.options.command:
-            case Command.APPLY:
+        match command:
+            case Command.APPLY | Command.CLEANUP:
                 return inner
             case Command.PLAN:
                 return PlanExecutor(inner)
@@ -309,6 +435,16 @@ class Orchestration:
         self.files.write(self.plan, self.engine)
         if self.files.errors and not session.exitstatus:
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+
+    def pytest_unconfigure(self) -> None:
+        """Let go of the state."""
+        if self.memory is not None:
+            try:
+                if self.engine is not None and self.engine.lost is None and self.options.command in WRITES:
+                    self.memory.forget(self.options.settings.keep_runs)
+                self.memory.store.close()
+            except (StateError, StateLost) as error:
+                warnings.warn(pytest.PytestWarning(str(error)), stacklevel=1)
 
 
 class _Spare:

@@ -57,6 +57,14 @@ MANY = 20
 """Lines of one kind that a summary shows at most."""
 
 
+WHAT = {
+    Command.APPLY: "",
+    Command.PLAN: ", plan only",
+    Command.DRIFT: ", drift only",
+    Command.CLEANUP: ", cleanup only",
+}
+
+
 class Terminal:
     """Says how jobs ended."""
 
@@ -66,9 +74,7 @@ class Terminal:
     def pytest_report_header(self, config: pytest.Config) -> list[str]:
         """Say what is asked for."""
         options = self._of.options
-        what = {Command.APPLY: "", Command.PLAN: ", plan only", Command.DRIFT: ", drift only"}[
-            options.command
-        ]
+        what = WHAT[options.command]
         source = f", settings: {options.settings.source}" if options.settings.source else ""
         lines = [f"jobs: {', '.join(options.settings.paths)}, -J {options.workers}{what}{source}"]
         if config.get_verbosity() > 0:
@@ -81,9 +87,13 @@ class Terminal:
 
         plan = self._of.plan
         if plan is None or not plan.graph.jobs or config.get_verbosity() < 1:
-            return []
+            return self._of.told if config.get_verbosity() >= 0 else []
         full = wants_full(config)
-        lines = [waves(plan), f"reports: full path ({full})" if full else "reports: lean path"]
+        lines = [
+            *self._of.told,
+            waves(plan),
+            f"reports: full path ({full})" if full else "reports: lean path",
+        ]
         lines += [f"alone: {job.id} ({job.exclusive})" for job in plan.graph if job.exclusive]
         return lines
 

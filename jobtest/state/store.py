@@ -232,8 +232,8 @@ class Store(Protocol):
     def owed(self) -> list[Owed]:
         """Return the cleanups that are owed, by turn."""
 
-    def checkpoints(self, job: str) -> dict[str, str]:
-        """Return the checkpoints of a job."""
+    def checkpoints(self) -> dict[str, dict[str, str]]:
+        """Return the checkpoints of all jobs that have any: JSON text by job and key."""
 
     def owner(self) -> Owner | None:
         """Return who owns it now, if somebody does."""
@@ -242,6 +242,8 @@ class Store(Protocol):
 
     def own(self, owner: Owner, timeout: float = 0.0) -> None:
         """Become the one that may write; wait up to `timeout` seconds for another one to let go.
+
+        A second time does nothing.
 
         Raises:
             StateLocked: somebody else holds it.

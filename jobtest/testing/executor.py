@@ -183,9 +183,12 @@ class ScriptedBodies:
         """Remember the job."""
         self.told.append(("job_over", job))
 
-    def tail_over(self, job: str, result: Result) -> None:
+    def tail_over(self, job: str, result: Result, *, earlier: bool) -> None:
         """Remember the job."""
-        self.told.append(("tail_over", job))
+        self.told.append(("earlier tail_over" if earlier else "tail_over", job))
+
+    def files(self, job: str) -> None:
+        """Name no files."""
 
 
 class _Nothing:

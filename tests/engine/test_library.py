@@ -252,4 +252,4 @@ def test_a_chain_of_ten_thousand_functions():
     store = MemoryStore()
     summary = run(make_plan(Graph(chain)), functions, store=store, run_id="r")
     assert summary.totals() == {Outcome.CHANGED: 10_000}
-    assert store.values("r")["j9999"] == 9_999
+    assert store.value(store.pasts()["j9999"].value) == "9999"

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 
 from jobtest.core.events import (
+    Entry,
     JobEnded,
     PhaseEnded,
     PhaseStarted,
@@ -65,9 +66,10 @@ def test_what_happens_is_written_then_decided_on_then_told():
     order = []
 
     class Store(MemoryStore):
-        def append(self, entry):
-            order.append(("store", entry.seq))
-            super().append(entry)
+        def write(self, change):
+            if isinstance(change, Entry):
+                order.append(("store", change.seq))
+            super().write(change)
 
     class Executor(ScriptedExecutor):
         def start(self, ticket, prepare):
@@ -93,15 +95,16 @@ def test_a_run_is_framed_by_its_beginning_and_its_end():
 
 def test_a_store_that_cannot_write_stops_the_run():
     class Full(MemoryStore):
-        def append(self, entry):
-            if isinstance(entry.event, PhaseStarted):
+        def commit(self, *, at_once=False):
+            if any(isinstance(entry.event, PhaseStarted) for entry in self.entries("r")):
                 raise OSError("disk full")
-            super().append(entry)
 
-    engine, executor, _ = engine_of(plan_of(Job.of("a")), store=Full())
-    with pytest.raises(OSError, match="disk full"):
-        engine.run()
+    engine, executor, bodies = engine_of(plan_of(Job.of("a"), Job.of("b")), store=Full())
+    summary = engine.run()
     assert (executor.spans, executor.closed) == ([], True)
+    assert [record.outcome for record in summary.jobs.values()] == [Outcome.CANCELLED] * 2
+    assert summary.stopped == "the state is lost: the state cannot be written: disk full"
+    assert str(engine.lost).endswith("fix: see to it, and start the same command again")
 
 
 def test_an_observer_that_raises_is_switched_off_and_the_others_go_on():
@@ -264,7 +267,7 @@ def test_values_are_kept():
         plan_of(Job.of("a"), Job.of("b", check=True)), {"a run": Act(value=1)}, store=store
     )
     engine.run()
-    assert store.values("r") == {"a": 1}
+    assert {job: store.value(past.value) for job, past in store.pasts().items()} == {"a": "1", "b": None}
 
 
 def test_what_an_executor_says_of_a_check_is_no_value():

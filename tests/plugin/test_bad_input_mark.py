@@ -18,6 +18,9 @@ WRONG = {
     "priority": WHOLE,
     "resources": ("must be a dict from name to amount", 3, "db", ["db"], {1: 1}),
     "always": ("must be True or False", 1, "yes", None, 0),
+    "inputs": ("must be a name or a list of names", 3, None, [1], {"a": "b"}),
+    "outputs": ("must be a name or a list of names", 3, None, True, [1]),
+    "on_crash": ("must be 'run' or 'fail'", "stop", None, True, ["fail"]),
 }
 CASES = [
     pytest.param(key.partition("=")[0], value, rule, id=f"{key}-{value!r}")
@@ -62,9 +65,8 @@ def test_every_keyword_has_a_row_here():
         ("need", "did you mean 'needs'?"),
         (
             "xyz",
-            "keywords are: after, always, needs, on_failure, priority, resources, retries, retry_backoff, "
-            "retry_delay, "
-            "retry_jitter, retry_max_delay, retry_on",
+            "keywords are: after, always, inputs, needs, on_crash, on_failure, outputs, priority, resources, "
+            "retries, retry_backoff, retry_delay, ...",
         ),
     ],
 )

@@ -3,7 +3,6 @@
 from hypothesis import strategies as st
 
 from jobtest import Functions, Graph, Job, Retry, make_plan, run
-from jobtest.state.memory import MemoryStore
 
 PLAYED_AT = 1_769_853_600.0
 """2026-01-31T10:00:00Z"""
@@ -52,19 +51,17 @@ class Played:
     """A run with all that reports are made of."""
 
     def __init__(self, plan, functions=None, *, run_id=RUN, start=PLAYED_AT, **settings):
-        store = MemoryStore()
         self.entries = []
         self.summary = run(
             plan,
             functions or {},
-            store=store,
             clock=TickingClock(start),
             observers=[self.entries.append],
             run_id=run_id,
             **settings,
         )
         self.plan = plan
-        self.values = store.values(run_id)
+        self.values = self.summary.values
 
 
 def raises(error):

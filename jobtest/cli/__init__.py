@@ -1,0 +1,1 @@
+"""The command `jobtest`: what a state remembers, told and tidied. It runs nothing and imports no pytest."""

@@ -1,0 +1,296 @@
+"""What a run writes down and what it knows from earlier ones, over a store.
+
+Each entry of the journal is written here, with what belongs to it (values, what is known of a job from now
+on, cleanups that are owed), and committed before anybody acts on it: the intent to run a body before the
+body, the end of a job before it is reported (PRODUCT 8.2).
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+
+from jobtest.core.errors import Problem, StateLost
+from jobtest.core.events import (
+    Entry,
+    JobEnded,
+    PhaseEnded,
+    PhaseStarted,
+    RetryPlanned,
+    RunEnded,
+    RunStarted,
+    RunStopped,
+)
+from jobtest.core.graph import Graph
+from jobtest.core.kept_plan import plan_to_data
+from jobtest.core.model import EdgeKind, Job, Outcome, Phase, Verdict
+from jobtest.core.past import Past
+from jobtest.core.planner import Plan
+from jobtest.core.summary import JobRecord, Summary
+from jobtest.state.codec import Home, NotStorable, decode, encode
+from jobtest.state.store import (
+    Change,
+    CheckpointKept,
+    CheckpointsDropped,
+    CleanupDone,
+    CleanupOwed,
+    PastKept,
+    RunKept,
+    RunRecord,
+    Store,
+    ValueKept,
+)
+
+__all__ = ["Memory", "expected_seconds", "recall"]
+
+Homes = Callable[[str], Home]
+SHORTEST = 0.1
+"""Seconds that a job counts for at least: what is shorter is noise, and would shuffle equal jobs."""
+
+
+class _NoHome:
+    """A place without types of its own."""
+
+    def name(self, _: type) -> None:
+        """Return no name."""
+
+    def type(self, _: str) -> None:
+        """Return no type."""
+
+
+def no_homes(_: str) -> Home:
+    """Return a place without types of its own, for any job."""
+    return _NoHome()
+
+
+class Memory:
+    """Writes down one run.
+
+    Args:
+        store: Keeps it; owned.
+        record: The run, as far as it is known before it begins.
+        homes: From the id of a job to the place whose types its value may have.
+        recalled: Values of earlier runs by job id, from `recall`.
+
+    Attributes:
+        lost: Why nothing can be kept any more, or None; from then on nothing is written.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        record: RunRecord,
+        *,
+        homes: Homes = no_homes,
+        recalled: Mapping[str, object] | None = None,
+    ) -> None:
+        self.record = record
+        self.recalled = dict(recalled or {})
+        self.lost: StateLost | None = None
+        self._store, self._homes = store, homes
+        self._lock = threading.RLock()
+        self._known: set[str] = set()
+        self._owing: set[str] = set()
+        self._files: dict[str, Mapping[str, str]] = {}
+        self._checkpoints: dict[str, dict[str, str]] | None = None
+        self._plan: Plan
+
+    def begin(self, plan: Plan, changes: tuple[Change, ...] = ()) -> None:
+        """Write down that a run of this plan begins, and what else is to be known from then on."""
+        self._plan = plan
+        text = json.dumps(plan_to_data(plan), separators=(",", ":"))
+        self._write(RunKept(replace(self.record, jobs=len(plan.graph)), text), *changes)
+
+    def entry(self, entry: Entry, summary: Summary, taken: Callable[[str], Mapping[str, str]]) -> None:
+        """Write an entry with what belongs to it, and commit what others are going to rely on.
+
+        Args:
+            entry: The entry.
+            summary: What the run has come to before it.
+            taken: From a job to the digests of the values that it takes.
+        """
+        event = entry.event
+        match event:
+            case PhaseStarted(phase=Phase.RUN):
+                job = self._plan.graph[event.job]
+                if job.has_cleanup and job.id not in self._owing:
+                    self._owing.add(job.id)
+                    self._write(CleanupOwed(job.id, entry.run))
+                self._keep(entry, at_once=job.has_cleanup or job.once)
+            case PhaseStarted(phase=Phase.CLEANUP) | RetryPlanned() | RunStopped():
+                self._keep(entry)
+            case PhaseEnded(phase=Phase.CLEANUP):
+                if event.verdict is Verdict.OK:
+                    self._owing.discard(event.job)
+                    self._write(CleanupDone(event.job))
+                self._keep(entry, at_once=True)
+            case JobEnded():
+                job = self._plan.graph[event.job]
+                self._ended(job, event, entry, summary.jobs[job.id], taken)
+                self._keep(entry, at_once=job.once)
+            case RunStarted():
+                self._keep(entry, at_once=True)
+            case RunEnded():
+                totals = {outcome.value: number for outcome, number in summary.totals().items()}
+                ended = replace(self.record, jobs=len(self._plan.graph), ended_at=entry.at, totals=totals)
+                self._write(RunKept(replace(ended, exit_status=event.exit_status)))
+                self._keep(entry, at_once=True)
+            case _:
+                self._write(entry)
+
+    def put(self, job: Job, value: object) -> tuple[str, str]:
+        """Keep a value; return its digest, and why it cannot be stored if it cannot."""
+        try:
+            encoded = encode(value, self._homes(job.id))
+        except NotStorable as error:
+            return "", str(error)
+        if encoded.digest not in self._known:
+            self._known.add(encoded.digest)
+            self._write(ValueKept(encoded.digest, encoded.text))
+        return encoded.digest, ""
+
+    def files(self, job: str, found: Mapping[str, str]) -> None:
+        """Take in the digests of the files that a job names; they are kept when it ends well."""
+        self._files[job] = found
+
+    # --- checkpoints; from any thread ---
+
+    def checkpoints(self, job: str) -> dict[str, str]:
+        """Return the checkpoints of a job, JSON text by key."""
+        with self._lock:
+            if self._checkpoints is None:
+                self._checkpoints = self._store.checkpoints()
+            return self._checkpoints.setdefault(job, {})
+
+    def put_checkpoint(self, job: str, key: str, text: str) -> None:
+        """Keep a checkpoint at once.
+
+        Raises:
+            StateLost: it could not be kept.
+        """
+        with self._lock:
+            self.checkpoints(job)[key] = text
+            self._write(CheckpointKept(job, key, text))
+            self._commit(at_once=True)
+            if self.lost is not None:
+                raise self.lost
+
+    # --- writing ---
+
+    def _keep(self, entry: Entry, *, at_once: bool = False) -> None:
+        self._write(entry)
+        self._commit(at_once=at_once)
+
+    def _write(self, *changes: Change) -> None:
+        with self._lock, self._losing():
+            for change in changes if self.lost is None else ():
+                self._store.write(change)
+
+    def _commit(self, *, at_once: bool) -> None:
+        with self._lock, self._losing():
+            if self.lost is None:
+                self._store.commit(at_once=at_once)
+
+    @contextmanager
+    def _losing(self) -> Iterator[None]:
+        """Note why the store cannot keep anything any more."""
+        try:
+            yield
+        except StateLost as error:
+            self.lost = error
+        except OSError as error:
+            what, fix = f"the state cannot be written: {error}", "see to it, and start the same command again"
+            self.lost = StateLost(Problem(what=what, at=(self._store.url,), fix=fix))
+
+    def _ended(
+        self,
+        job: Job,
+        event: JobEnded,
+        entry: Entry,
+        record: JobRecord,
+        taken: Callable[[str], Mapping[str, str]],
+    ) -> None:
+        """Write what is known from now on of a job that has ended well, if it was asked or ran."""
+        if event.outcome not in (Outcome.CHANGED, Outcome.UNCHANGED) or not record.attempts:
+            return
+        past = self._plan.pasts.get(job.id) or Past()
+        left = self._plan.decisions[job.id].resumed
+        if left is not None and left.entered:
+            past = replace(past, value="")
+        now = _after(past, job, event.outcome, entry, record, taken(job.id), self._files.get(job.id))
+        if event.outcome is Outcome.CHANGED or _differ(past, now):
+            self._write(PastKept(job.id, now))
+        if self.checkpoints(job.id):
+            self.checkpoints(job.id).clear()
+            self._write(CheckpointsDropped(job.id))
+
+
+def _after(
+    past: Past,
+    job: Job,
+    outcome: Outcome,
+    entry: Entry,
+    record: JobRecord,
+    taken: Mapping[str, str],
+    files: Mapping[str, str] | None,
+) -> Past:
+    phases = [phase for attempt in record.attempts for phase in attempt.phases]
+    checks = [phase.seconds for phase in phases if phase.phase is Phase.CHECK]
+    runs = [phase.seconds for phase in phases if phase.phase is Phase.RUN and phase.ok]
+    inputs = {id: past.inputs[id] for take in job.takes for id in take.upstream if id in past.inputs}
+    now = replace(
+        past,
+        run=entry.run,
+        at=entry.at,
+        definition=job.definition,
+        inputs={**inputs, **taken},
+        files=past.files if files is None else files,
+        check_seconds=checks[-1] if checks else past.check_seconds,
+        run_seconds=runs[-1] if runs else past.run_seconds,
+        value=record.value if record.value or runs else past.value,
+        doubt="",
+    )
+    return replace(now, changed_run=entry.run, changed_at=entry.at) if outcome is Outcome.CHANGED else now
+
+
+def _differ(past: Past, now: Past) -> bool:
+    """Tell whether more than times is new."""
+    new = replace(now, run=past.run, at=past.at, check_seconds=past.check_seconds)
+    return not past.run or new != past
+
+
+def expected_seconds(past: Past) -> float:
+    """Return how long a job takes if it runs, as far as that is known; never less than `SHORTEST`."""
+    run = past.run_seconds or 0.0
+    return max(SHORTEST, round(run + past.check_seconds * (2 if past.run_seconds is not None else 1), 1))
+
+
+def recall(
+    store: Store, graph: Graph, pasts: Mapping[str, Past], homes: Homes = no_homes
+) -> tuple[dict[str, object], dict[str, str]]:
+    """Return the stored values that somebody could ask for, and why others cannot be had, by job id.
+
+    Args:
+        store: Where they are.
+        graph: The jobs.
+        pasts: What is known of them.
+        homes: From the id of a job to the place whose types its value may have.
+    """
+    found: dict[str, object] = {}
+    broken: dict[str, str] = {}
+    for id, job in graph.jobs.items():
+        past = pasts.get(id)
+        if past is None or not past.value:
+            continue
+        if job.own_value or any(kind is EdgeKind.VALUE for _, kind in graph.downstream(id)):
+            text = store.value(past.value)
+            try:
+                if text is None:
+                    raise ValueError("it is not in the store")
+                found[id] = decode(text, homes(id))
+            except ValueError as error:
+                broken[id] = str(error)
+    return found, broken

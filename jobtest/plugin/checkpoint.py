@@ -1,0 +1,45 @@
+"""The fixture `checkpoint`: how far a job has come, kept at once, offered again on retry and resume."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobtest.engine.memory import Memory
+from jobtest.plugin.collect import JobItem
+from jobtest.state.codec import Home, ModuleHome, decode, encode
+
+__all__ = ["Checkpoint", "memory_key"]
+
+memory_key = pytest.StashKey[Memory]()
+
+
+class Checkpoint:
+    """Values by key that belong to one job. They are gone when it has ended well."""
+
+    def __init__(self, memory: Memory, item: JobItem) -> None:
+        self._memory, self._job = memory, item.id_
+        self._home: Home = ModuleHome(item.module)
+
+    def __repr__(self) -> str:
+        return f"<checkpoint {sorted(self._memory.checkpoints(self._job))}>"
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._memory.checkpoints(self._job)
+
+    def get(self, key: str, default: object = None) -> object:
+        """Return what was kept under a key, by this or an earlier attempt, or the default.
+
+        Raises:
+            ValueError: what was kept cannot be read, e.g. as its class is another one by now.
+        """
+        text = self._memory.checkpoints(self._job).get(key)
+        return default if text is None else decode(text, self._home)
+
+    def set(self, key: str, value: object) -> None:
+        """Keep a value; when this returns, neither a crash nor a power cut takes it back.
+
+        Raises:
+            NotStorable: it cannot be stored; the message says where in it and why.
+            StateLost: the state cannot keep anything any more.
+        """
+        self._memory.put_checkpoint(self._job, key, encode(value, self._home).text)

@@ -1,0 +1,261 @@
+"""What a session knows from earlier runs, and what its own run takes over from them."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from jobtest.core.errors import Problem, UsageError
+from jobtest.core.graph import Graph
+from jobtest.core.kept_plan import plan_from_data
+from jobtest.core.model import Command, Outcome
+from jobtest.core.past import Past, Resumed
+from jobtest.core.planner import Plan
+from jobtest.core.resume import Left, how_left, resume
+from jobtest.engine.memory import expected_seconds, recall
+from jobtest.plugin.collect import JobItem
+from jobtest.state.codec import Home, ModuleHome
+from jobtest.state.opening import open_store
+from jobtest.state.store import Change, CleanupOwed, Owner, PastKept, RunRecord, RunsDropped, Store
+
+__all__ = ["Recollection", "Recovered"]
+
+UNFINISHED = (Outcome.FAILED, Outcome.BLOCKED, Outcome.CANCELLED, Outcome.POSTPONED)
+FEW = 5
+"""Names that a line shows."""
+
+WRITES = (Command.APPLY, Command.CLEANUP)
+"""What is written down; a plan and a drift only read."""
+
+MOST_DROPPED = 20
+"""Runs that are forgotten at the end of a run at most, so that no run waits long for it."""
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What this run takes over.
+
+    Attributes:
+        resumed: Where the run that is gone on with left jobs.
+        record: That run, if there is one.
+        owed: Jobs whose cleanups come with this run, in the order in which they were entered.
+        first: They come before anything else.
+        changes: What is written down with the beginning of this run.
+        lines: What the user is told.
+    """
+
+    resumed: dict[str, Resumed] = field(default_factory=dict)
+    record: RunRecord | None = None
+    owed: tuple[str, ...] = ()
+    first: bool = False
+    changes: tuple[Change, ...] = ()
+    lines: list[str] = field(default_factory=list)
+
+
+class Recollection:
+    """The state of a project, as one session uses it.
+
+    Attributes:
+        store: Where runs are remembered.
+        pasts: What is known of jobs.
+        values: Stored values that somebody could ask for, by job id.
+        seconds: How long jobs take, as far as that is known.
+    """
+
+    def __init__(self, url: str, root: Path, *, durability: str, large: int) -> None:
+        self.store: Store = open_store(url, root, durability=durability, large=large)
+        self.pasts: dict[str, Past] = {}
+        self.values: dict[str, object] = {}
+        self.seconds: dict[str, float] = {}
+        self._homes: dict[str, Home] = {}
+        self._items: Mapping[str, JobItem] = {}
+
+    def own(self, owner: Owner, timeout: float) -> None:
+        """Become the one run that writes.
+
+        Raises:
+            StateError: the state cannot be used, or another run holds it.
+        """
+        self.store.own(owner, timeout)
+
+    def read(self, graph: Graph, items: Mapping[str, JobItem]) -> list[str]:
+        """Read what is known of the jobs of a project; return what the user should know about it."""
+        self._items = items
+        self.pasts = self.store.pasts()
+        self.values, broken = recall(self.store, graph, self.pasts, self.home)
+        for id in broken:
+            self.pasts[id] = replace(self.pasts[id], value="")
+        known = ((id, past) for id, past in self.pasts.items() if id in graph and past.run)
+        self.seconds = {id: expected_seconds(past) for id, past in known}
+        return [f"the stored value of {graph[id].label} is of no use: {why}" for id, why in broken.items()]
+
+    def home(self, id: str) -> Home:
+        """Return the module of a job, whose types its value may have."""
+        item = self._items[id]
+        name = item.module.__name__
+        if name not in self._homes:
+            self._homes[name] = ModuleHome(item.module)
+        return self._homes[name]
+
+    # --- earlier runs ---
+
+    def recover(self, graph: Graph, run: str, command: Command, *, goes_on: bool, keep: bool) -> Recovered:
+        """Return what a run takes over from the ones before.
+
+        Args:
+            graph: All jobs of the project.
+            run: Id of the new run.
+            command: What it is for.
+            goes_on: Whether to go on with the last run.
+            keep: Whether it leaves cleanups for later.
+        """
+        found = Recovered()
+        if command is Command.CLEANUP:
+            return found
+        last = self._last_applied()
+        killed = last is not None and last.ended_at is None
+        if last is not None and (killed or goes_on):
+            self._look_at(last, graph, found, goes_on=goes_on)
+        elif goes_on:
+            found.lines.append("nothing to resume: there is no earlier run; this is a new one")
+        self._inherit(graph, run, found, keep=keep)
+        if command not in WRITES:
+            found.changes = ()
+        return found
+
+    def _last_applied(self) -> RunRecord | None:
+        return next((one for one in self.store.runs(50) if one.command == Command.APPLY.value), None)
+
+    def _look_at(self, last: RunRecord, graph: Graph, found: Recovered, *, goes_on: bool) -> None:
+        plan = self.plan_of(last)
+        left = how_left(plan, self.store.entries(last.id))
+        if last.ended_at is None:
+            self._doubt(last, graph, left, found)
+        elif not any(last.totals.get(outcome.value) for outcome in UNFINISHED):
+            done = f"run {last.id} ended well with all its {last.jobs} jobs"
+            found.lines.append(f"nothing to resume: {done}; this is a new run")
+            return
+        if not goes_on:
+            found.lines.append(f"{_how_it_ended(last, plan, left)}; --job-resume would have gone on with it")
+            return
+        owed = {one.job for one in self.store.owed()}
+        stored = {id for id, past in self.pasts.items() if past.value}
+        found.record = last
+        found.resumed = resume(graph, plan, left, last.id, stored=stored, owed=owed)
+        found.lines.append(f"going on: {_how_it_ended(last, plan, left)}")
+        found.lines += _what_is_new(graph, plan, left)
+
+    def plan_of(self, record: RunRecord) -> Plan:
+        """Return the plan of a run.
+
+        Raises:
+            UsageError: it cannot be read.
+        """
+        try:
+            return plan_from_data(json.loads(self.store.plan(record.id) or "{}"))
+        except ValueError as error:
+            what = f"the plan of run {record.id} cannot be read: {error}"
+            fix = f"leave out --job-resume, or forget the run: jobtest prune {record.id}"
+            raise UsageError([Problem(what=what, at=(self.store.url,), fix=fix)]) from error
+
+    def _doubt(self, last: RunRecord, graph: Graph, left: Mapping[str, Left], found: Recovered) -> None:
+        """Note which jobs that must not run twice may have run when a run was killed."""
+        for id, one in left.items():
+            if one.ran and id in graph and graph[id].once:
+                self.pasts[id] = replace(self.pasts.get(id, Past()), doubt=last.id)
+                found.changes += (PastKept(id, self.pasts[id]),)
+
+    def _inherit(self, graph: Graph, run: str, found: Recovered, *, keep: bool) -> None:
+        """Take over cleanups: those of the run that is gone on with, or those of runs that were killed."""
+        owed = self.store.owed()
+        if found.record is None:
+            killed = [one for one in owed if self._was_killed(one.run)]
+            found.owed, found.first = tuple(one.job for one in killed), True
+        else:
+            found.owed = () if keep else tuple(one.job for one in owed)
+            found.changes += tuple(CleanupOwed(one.job, run) for one in owed)
+        gone = [one.job for one in owed if one.job not in graph or not graph[one.job].has_cleanup]
+        if gone:
+            what = f"{_named(gone)}: a cleanup is owed, and there is no cleanup function any more"
+            found.lines.append(f"{what}; `jobtest prune --owed` forgets it")
+        here = [graph[id].label for id in found.owed if id not in gone]
+        if here:
+            when = "first" if found.first else "at the end"
+            found.lines.append(f"cleanups owed by earlier runs, done {when}: {_named(here)}")
+        later = [one.job for one in owed if one.job not in (*found.owed, *gone)]
+        if later and found.record is None:
+            names = _named([graph[id].label for id in later])
+            found.lines.append(f"cleanups owed by earlier runs: {names}; --job-command=cleanup does them")
+
+    def _was_killed(self, run: str) -> bool:
+        record = self.store.run(run)
+        return record is None or record.ended_at is None
+
+    # --- selection ---
+
+    def last_failed(self) -> tuple[set[str], str]:
+        """Return what failed or was blocked in the last run, and a line that says so."""
+        last = self._last_applied()
+        if last is None:
+            return set(), "last failed: there is no earlier run; all jobs are selected"
+        left = how_left(self.plan_of(last), self.store.entries(last.id))
+        bad = {id for id, one in left.items() if one.outcome in (Outcome.FAILED, Outcome.BLOCKED)}
+        bad |= {id for id, one in left.items() if one.ran}
+        if not bad:
+            return set(), f"last failed: nothing in run {last.id}; all jobs are selected"
+        return bad, f"last failed: {len(bad)} of run {last.id}"
+
+    def missing_values(self, graph: Graph, selected: set[str]) -> list[Problem]:
+        """Return a problem for each value that is taken of a job outside of a selection and is not stored."""
+        problems = []
+        for job in (graph[id] for id in graph.jobs if id in selected):
+            taken = (id for take in job.takes for id in take.upstream if id not in selected)
+            for id in taken:
+                if id not in self.values and (graph[id].has_run or graph[id].has_describe):
+                    up = graph[id].label
+                    what = f"--job-no-upstream: job {job.label} takes the value of {up}, and none is stored"
+                    fix = f"run {up} once, or leave out --job-no-upstream"
+                    problems.append(Problem(what=what, at=(job.at,), fix=fix))
+        return problems
+
+    # --- the end ---
+
+    def forget(self, keep: int) -> None:
+        """Forget runs that are older than the newest `keep`, a few at a time."""
+        runs = self.store.runs()
+        owing = {one.run for one in self.store.owed()}
+        old = [one.id for one in runs[keep:] if one.id not in owing][-MOST_DROPPED:]
+        if old:
+            self.store.write(RunsDropped(tuple(old)))
+            self.store.commit()
+
+
+def _how_it_ended(record: RunRecord, plan: Plan, left: Mapping[str, Left]) -> str:
+    good = [id for id, one in left.items() if one.outcome in (Outcome.CHANGED, Outcome.UNCHANGED)]
+    at = datetime.datetime.fromtimestamp(record.started_at, tz=datetime.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    how = "was killed" if record.ended_at is None else f"ended with exit status {record.exit_status}"
+    said = f"run {record.id} of {at} {how} with {len(good)} of {len(left)} jobs done"
+    running = [plan.graph[id].label for id, one in left.items() if one.ran]
+    return f"{said}, running: {_named(running)}" if running else said
+
+
+def _what_is_new(graph: Graph, plan: Plan, left: Mapping[str, Left]) -> list[str]:
+    """Return lines about jobs that have changed or gone since a run was left."""
+    lines = []
+    gone = [plan.graph[id].label for id in left if id not in graph]
+    if gone:
+        lines.append(f"no longer there: {_named(gone)}")
+    done = (id for id, one in left.items() if one.outcome in (Outcome.CHANGED, Outcome.UNCHANGED))
+    other = [id for id in done if id in graph and graph[id].definition != plan.graph[id].definition]
+    if other:
+        names = _named([graph[id].label for id in other])
+        lines.append(f"done, and defined differently since; begins anew: {names}")
+    return lines
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f", ... {len(names) - FEW} more" if len(names) > FEW else ""
+    return ", ".join(names[:FEW]) + more
