@@ -339,11 +339,13 @@ class Scheduler:
         if self._next_tail() != event:
             raise IllegalTransition(event.job, live.state.value, f"{event.phase.value} started")
         self._flow.tail.start()
-        self._flow.queue.enter(event.job)
+        if event.attempt:  # what earlier runs owe comes while nothing else is under way
+            self._flow.queue.enter(event.job)
 
     def _tail_ended(self, live: Live, event: PhaseEnded) -> None:
         if not self._flow.tail.end(event.job, event.phase):
             raise IllegalTransition(event.job, live.state.value, f"{event.phase.value} ended")
-        self._flow.queue.leave(event.job)
+        if event.attempt:
+            self._flow.queue.leave(event.job)
         if event.phase is Phase.CLOSE:
             self._flow.tell_upstream(live)

@@ -47,6 +47,12 @@ class Tail:
         """Let a job be cleaned up after at the end."""
         self._turns[job] = turn
         heapq.heappush(self._owed, (-turn, job))
+        self._drop_stale()
+
+    def _drop_stale(self) -> None:
+        """Keep on top what is owed by the last turn of its job."""
+        while self._owed and self._turns.get(self._owed[0][1]) != -self._owed[0][0]:
+            heapq.heappop(self._owed)
 
     def next(self, *, at_the_end: bool) -> tuple[str, Phase] | None:
         """Return what may start now, or None.
@@ -60,8 +66,6 @@ class Tail:
             return self._earlier[-1], Phase.CLEANUP
         if self._closing:
             return self._closing[0][1], Phase.CLOSE
-        while self._owed and self._turns[self._owed[0][1]] != -self._owed[0][0]:
-            heapq.heappop(self._owed)
         if self._owed and at_the_end:
             return self._owed[0][1], Phase.CLEANUP
         return None
@@ -73,6 +77,9 @@ class Tail:
             return
         due, phase = (self._closing, Phase.CLOSE) if self._closing else (self._owed, Phase.CLEANUP)
         self._under_way = heapq.heappop(due)[1], phase
+        if phase is Phase.CLEANUP:
+            del self._turns[self._under_way[0]]
+            self._drop_stale()
 
     def end(self, job: str, phase: Phase) -> bool:
         """End what is under way; False if it is something else."""

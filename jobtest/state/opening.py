@@ -1,4 +1,4 @@
-"""From a URL to a store. What lives here: `open_store`, which knows all stores and imports only the one it opens."""
+"""From a URL to a store: `open_store` knows all stores, and imports only the one that is asked for."""
 
 from __future__ import annotations
 
@@ -37,19 +37,65 @@ def open_store(url: str, root: Path, *, durability: str = "auto", large: int = 1
         UsageError: what the store needs is not installed.
     """
     scheme, colon, rest = url.partition(":")
-    if not url:
-        return _sqlite(root / DEFAULT, durability, large)
-    if scheme == "sqlite":
-        return _sqlite(root / _path(url, rest, "///"), durability, large)
-    if scheme == "file":
-        from jobtest.state.file import FileStore
+    match scheme:
+        case "" if not url:
+            return _sqlite(root / DEFAULT, durability, large)
+        case "sqlite":
+            return _sqlite(root / _path(url, rest), durability, large)
+        case "file":
+            return _file(
+                root / (f"/{_path(url, rest)}" if rest.startswith("//") or not rest else rest), durability
+            )
+        case "memory" if rest in ("", "//"):
+            from jobtest.state.memory import MemoryStore
 
-        path = _path(url, rest, "//") if rest.startswith("//") else rest
-        return FileStore(root / (path or _nothing(url)), durability=durability)
-    if url in ("memory:", "memory://"):
-        from jobtest.state.memory import MemoryStore
+            return MemoryStore()
+        case "postgresql":
+            return _postgres(url, durability)
+        case _:
+            return _other(url, scheme if colon else "", root, durability)
 
-        return MemoryStore()
-    if scheme == "postgresql":
-        return _postgres(url, durability)
-    return _other(url, scheme if colon else "", root, durability)
+
+def _sqlite(path: Path, durability: str, large: int) -> Store:
+    from jobtest.state.sqlite import SqliteStore
+
+    return SqliteStore(path, durability=durability, large=large)
+
+
+def _file(folder: Path, durability: str) -> Store:
+    from jobtest.state.file import FileStore
+
+    return FileStore(folder, durability=durability)
+
+
+def _postgres(url: str, durability: str) -> Store:
+    try:
+        made: Store = import_module("jobtest.state.postgres").PostgresStore(url, durability=durability)
+    except ImportError as error:
+        what = "a state in PostgreSQL needs psycopg, which is not installed"
+        raise UsageError([Problem(what=what, fix="pip install 'jobtest[postgres]'")]) from error
+    return made
+
+
+def _other(url: str, scheme: str, root: Path, durability: str) -> Store:
+    """Return a store of another package. The URL is not shown: it may hold a password."""
+    found = {point.name: point for point in entry_points(group=GROUP)}
+    if scheme not in found:
+        what = f"there is no store {scheme!r}" if scheme else f"the state {url!r} is no URL"
+        fix = did_you_mean(scheme, [*OWN, *found]) if scheme else f"a file is sqlite:///{url}"
+        raise StateError([Problem(what=what, fix=fix)])
+    made: Store = found[scheme].load()(url, root, durability)
+    return made
+
+
+def _path(url: str, rest: str) -> str:
+    """Return what stands behind three slashes."""
+    path = rest.removeprefix("///")
+    if path in ("", rest):
+        fix = {
+            "sqlite": "a file below the root of the project is sqlite:///NAME, any other sqlite:////FOLDER/NAME",
+            "file": "a folder below the root of the project is file:NAME, any other file:///FOLDER",
+        }
+        what = f"the state {url!r} names nothing on this machine"
+        raise StateError([Problem(what=what, fix=fix[url.partition(":")[0]])])
+    return path

@@ -29,6 +29,7 @@ class Drive:
         self.executor = ScriptedExecutor(script)
         self.entries: list[Entry] = []
         self.valued: set[str] = set()
+        self.digests: dict[str, str] = {}
 
     @property
     def now(self) -> float:
@@ -79,7 +80,10 @@ class Drive:
                 self.valued.add(id)
             verdict, failure = result.verdict, result.failure
             has_value = id in self.valued
-            self.apply(PhaseEnded(id, ticket.attempt, ticket.phase, verdict, failure, has_value))
+            digest = self.digests.get(id, "") if ticket.phase in (Phase.RUN, Phase.DESCRIBE) else ""
+            self.apply(
+                PhaseEnded(id, ticket.attempt, ticket.phase, verdict, failure, has_value, value=digest)
+            )
 
 
 def until(drive: Drive, state: State, job: str = "a") -> Drive:

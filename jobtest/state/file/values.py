@@ -16,7 +16,7 @@ from jobtest.state.file.lines import BACK, lines_of, unreadable
 __all__ = ["Values", "named_in"]
 
 PAGE = 4096
-"""Bytes that a power cut leaves all or none of. Of a longer text it may leave a part: it is synced at once."""
+"""Bytes that a power cut leaves all or none of. A longer text is synced at once."""
 
 _NAMED = re.compile(rb'"value\\?"\s*:\s*\\?"([^"\\]+)')
 """A value that a line names: in an event, or in the text of a plan, where quotes have a backslash."""

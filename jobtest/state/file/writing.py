@@ -6,7 +6,9 @@ import errno
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from enum import Enum
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,6 +27,13 @@ __all__ = ["Writer"]
 
 FEW = 1000
 """Lines of what is known that are never worth a rewrite."""
+
+
+class _To(Enum):
+    """Where a change goes that goes to no journal."""
+
+    KNOWN = "known"
+    VALUES = "values"
 
 
 class Writer:
@@ -46,9 +55,10 @@ class Writer:
         self._durability = durability
         self._unsynced = Unsynced()
         self._values = Values(layout.values, self._unsynced)
-        self._pending: list[tuple[Path | None, Change | Fact]] = []
+        self._pending: list[tuple[str | _To, Change | Fact]] = []
         self._ended: dict[str, set[str]] = {}
         self._run: Lines | None = None
+        self._run_id = ""
         self._known, self._known_lines = _take_over(layout, self._reader)
         try:
             self._facts = Lines(layout.known, self._unsynced)
@@ -74,18 +84,18 @@ class Writer:
             case Entry(run=run, event=event):
                 if isinstance(event, JobEnded):
                     self._end(run, event.job)
-                self._pending.append((self._layout.run(run), change))
+                self._pending.append((run, change))
             case RunKept(record):
-                self._pending.append((self._layout.run(record.id), change))
+                self._pending.append((record.id, change))
             case ValueKept():
-                self._pending.append((None, change))
+                self._pending.append((_To.VALUES, change))
             case RunsDropped(runs):
                 self.commit()
                 self._drop(runs)
             case _:
                 fact = self._known.turned(change) if isinstance(change, CleanupOwed) else change
                 self._known.take(fact)
-                self._pending.append((self._layout.known, fact))
+                self._pending.append((_To.KNOWN, fact))
 
     def commit(self, *, at_once: bool = False) -> None:
         """Write what was taken in, file by file in the order given, and sync it as `durability` says.
@@ -99,8 +109,8 @@ class Writer:
         pending, self._pending = self._pending, []
         try:
             self._look_around()
-            for path, changes in groupby(pending, key=lambda one: one[0]):
-                self._append(path, [change for _, change in changes])
+            for to, changes in groupby(pending, key=itemgetter(0)):
+                self._put(to, [change for _, change in changes])
             if at_once or self._durability == "full":
                 self._group.now()
             elif self._durability == "auto":
@@ -125,25 +135,27 @@ class Writer:
             self._lose(error)
         self._let_go()
 
-    def _append(self, path: Path | None, changes: list[Change | Fact]) -> None:
-        if path is None:
+    def _put(self, to: str | _To, changes: list[Change | Fact]) -> None:
+        if to is _To.VALUES:
             for change in changes:
                 if isinstance(change, ValueKept):
                     self._values.put(change.digest, change.text.encode("utf-8", "surrogatepass"))
             return
-        lines = self._facts if path == self._layout.known else self._journal(path)
-        if lines is self._facts:
+        raw = b"".join(map(line_of, changes))
+        if isinstance(to, str):
+            self._journal(to).append(raw)
+        else:
+            self._facts.append(raw)
             self._known_lines += len(changes)
-        lines.append(b"".join(map(line_of, changes)))
 
-    def _journal(self, path: Path) -> Lines:
+    def _journal(self, run: str) -> Lines:
         """Return the file of a run; one is open at a time."""
-        if self._run is None or self._run.path != path:
+        if self._run is None or self._run_id != run:
             self._close_run()
             if not self._layout.runs.is_dir():
                 self._layout.runs.mkdir(mode=0o700)
                 self._unsynced.add(self._layout.top)
-            self._run = Lines(path, self._unsynced)
+            self._run, self._run_id = Lines(self._layout.run(run), self._unsynced), run
         return self._run
 
     def _end(self, run: str, job: str) -> None:
@@ -169,7 +181,7 @@ class Writer:
             self._lose(error)
 
     def _rewrite(self) -> None:
-        """Say what is known with as few lines as possible; at any instant the old or the new file is there."""
+        """Say what is known with as few lines as possible, in a new file that takes the place of the old."""
         facts = list(self._known.facts())
         write_whole(self._layout.known, b"".join(map(line_of, facts)))
         self._facts.close()

@@ -94,6 +94,11 @@ class Reader:
             return int(number)
         return None
 
+    def turn(self) -> int:
+        """Return the highest turn of a cleanup so far."""
+        found = self._rows("SELECT value FROM meta WHERE key = 'turn'")
+        return sum(self._made(int, row, "table meta") for row in found)
+
     def last_number(self) -> int:
         """Return the highest number of a run."""
         found = self._rows("SELECT max(number) FROM run")

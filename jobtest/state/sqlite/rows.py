@@ -39,7 +39,7 @@ __all__ = [
     "new_run_row",
     "outcome_of",
     "owed_of",
-    "owed_row",
+    "owed_rows",
     "past_of",
     "plan_of",
     "record_of",
@@ -67,6 +67,7 @@ _PAST = """INSERT INTO past (job, past, crc) VALUES (?, ?, ?)
 ON CONFLICT (job) DO UPDATE SET past = excluded.past, crc = excluded.crc"""
 _VALUE = "INSERT OR IGNORE INTO value (id, digest, size, text) VALUES (?, ?, ?, ?)"
 _OWED = "INSERT OR REPLACE INTO owed (job, run, turn, crc) VALUES (?, ?, ?, ?)"
+_TURN = "UPDATE meta SET value = ? WHERE key = 'turn'"
 _DONE = "DELETE FROM owed WHERE job = ?"
 _CHECKPOINT = "INSERT OR REPLACE INTO checkpoint (job, key, text, crc) VALUES (?, ?, ?, ?)"
 _NO_CHECKPOINTS = "DELETE FROM checkpoint WHERE job = ?"
@@ -128,9 +129,10 @@ def value_row(digest: str, text: str, *, in_file: bool) -> Row:
     return _VALUE, (value_id(digest), key(digest), len(text), None if in_file else key(text))
 
 
-def owed_row(job: str, run: str, turn: int) -> Row:
-    """Return the row of a cleanup that is owed."""
-    return _OWED, (key(job), key(run), turn, crc(job, run, turn))
+def owed_rows(job: str, run: str, turn: int) -> Iterable[Row]:
+    """Return the rows of a cleanup that is owed and has the highest turn so far."""
+    yield _OWED, (key(job), key(run), turn, crc(job, run, turn))
+    yield _TURN, (str(turn),)
 
 
 def entry_rows(entry: Entry, run: int) -> Iterable[Row]:

@@ -22,7 +22,6 @@ from jobtest.state.sqlite.values import ValueFiles
 from jobtest.state.sqlite.writing import Writer
 from jobtest.state.store import (
     Change,
-    CleanupDone,
     CleanupOwed,
     Owed,
     Owner,
@@ -60,7 +59,7 @@ class SqliteStore:
         self._rows: list[Row] = []
         self._numbers: dict[str, int] = {}
         self._ended: dict[str, set[str]] = {}
-        self._turns: dict[str, int] | None = None
+        self._turn: int | None = None
         self._guard = threading.RLock()
 
     @property
@@ -156,7 +155,7 @@ class SqliteStore:
             if self._writer is not None:
                 return
             self._prepare()
-            self._numbers, self._ended, self._turns = {}, {}, None
+            self._numbers, self._ended, self._turn = {}, {}, None
             self._lock.take(owner, timeout)
             try:
                 self._writer = Writer(self._path, self._durability)
@@ -210,7 +209,9 @@ class SqliteStore:
         with self._guard:
             writer, self._writer = self._writer, None
             try:
-                if writer is not None and not writer.lost:
+                if (
+                    writer is not None and self._lock.held and not writer.lost
+                ):  # a forked child does not hold it
                     if self._rows:
                         writer.commit(self._rows)
                     self._reader.close()  # who closes last tidies up, and a reader cannot
@@ -234,7 +235,7 @@ class SqliteStore:
             yield entry
 
     def _owned(self) -> Writer:
-        if self._writer is None:
+        if self._writer is None or not self._lock.held:
             raise refused(self._path, "the state is written without being owned", "this is a bug in jobtest")
         self._writer.insist()
         return self._writer
@@ -261,9 +262,7 @@ class SqliteStore:
         if isinstance(change, ValueKept):
             return [self._value_row(change)]
         if isinstance(change, CleanupOwed):
-            return [self._owed_row(change)]
-        if isinstance(change, CleanupDone):
-            self._turns_now().pop(change.job, None)
+            return self._owed_rows(change)
         return rows.rows_of(change)
 
     def _end(self, run: str, job: str) -> None:
@@ -296,15 +295,8 @@ class SqliteStore:
             self._owned().lose(error)
         return rows.value_row(kept.digest, kept.text, in_file=True)
 
-    def _owed_row(self, owed: CleanupOwed) -> Row:
-        turns = self._turns_now()
-        turn = 1 + next(reversed(turns.values()), 0)
-        turns.pop(owed.job, None)
-        turns[owed.job] = turn
-        return rows.owed_row(owed.job, owed.run, turn)
-
-    def _turns_now(self) -> dict[str, int]:
-        """Return the turns of what is owed, rising, with what is not committed yet."""
-        if self._turns is None:
-            self._turns = {owed.job: owed.turn for owed in self._reader.owed()}
-        return self._turns
+    def _owed_rows(self, owed: CleanupOwed) -> Iterable[Row]:
+        if self._turn is None:
+            self._turn = self._reader.turn()
+        self._turn += 1
+        return rows.owed_rows(owed.job, owed.run, self._turn)
