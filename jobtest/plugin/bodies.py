@@ -107,7 +107,7 @@ class JobBodies:
         functions = item.source.functions(phase)
         names = item.source.names.get(phase, ())
         if item.source.own:
-            values = {**values, **dict.fromkeys(item.source.own, self.engine.values.get(ticket.job.id))}
+            values = {**values, **dict.fromkeys(item.source.own, values.get(ticket.job.name))}
         try:
             if item not in self._state.stack:
                 self._begin(item, ticket)

@@ -223,6 +223,17 @@ class Recollection:
 
     # --- the end ---
 
+    def still_owed(self) -> list[str]:
+        """Return a line about cleanups that are owed after this run, or nothing."""
+        names = [
+            self._items[one.job].source.name if one.job in self._items else one.job
+            for one in self.store.owed()
+        ]
+        if not names:
+            return []
+        number = f"{len(names)} cleanup{'s are' if len(names) > 1 else ' is'} owed"
+        return [f"{number}: {_named(names)}; pytest --orchestrate --job-command=cleanup does them"]
+
     def forget(self, keep: int) -> None:
         """Forget runs that are older than the newest `keep`, a few at a time."""
         runs = self.store.runs()

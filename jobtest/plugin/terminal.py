@@ -131,6 +131,9 @@ class Terminal:
             if lines:
                 terminalreporter.section(title)
                 terminalreporter.write("".join(f"{line}\n" for line in lines))
+        if self._of.memory is not None and self._of.options.keep:
+            lines = self._of.memory.still_owed()
+            terminalreporter.write("".join(f"{line}\n" for line in lines))
         written = [f"written: {file}" for file in self._of.files.written]
         for line in ["", *_where_time_went(summary), *self._again(summary), recap(summary), *written]:
             terminalreporter.write_line(line)

@@ -43,9 +43,8 @@ def open_store(url: str, root: Path, *, durability: str = "auto", large: int = 1
         case "sqlite":
             return _sqlite(root / _path(url, rest), durability, large)
         case "file":
-            return _file(
-                root / (f"/{_path(url, rest)}" if rest.startswith("//") or not rest else rest), durability
-            )
+            below = rest and not rest.startswith("//")
+            return _file(root / (rest if below else f"/{_path(url, rest)}"), durability)
         case "memory" if rest in ("", "//"):
             from jobtest.state.memory import MemoryStore
 

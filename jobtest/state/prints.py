@@ -177,8 +177,6 @@ def _matches(top: str, pattern: str) -> list[str]:
     """Return the files and folders that a pattern matches, name by name from `top` or from `/`."""
     paths = ["/" if pattern.startswith("/") else top]
     parts = [part for part in pattern.split("/") if part not in ("", ".")]
-    while parts and parts[-1] == "**":
-        parts.pop()  # the folder before it stands for all below it
     for part in parts:
         paths = list(dict.fromkeys(step for path in paths for step in _steps(path, part)))
     return [path for path in paths if _mode(path)]

@@ -74,7 +74,9 @@ def told(path):
         results = [one.tag for one in case if one.tag in ("failure", "error", "skipped")]
         # Both show what XML cannot hold, in ways of their own: #x1B and \x1b.
         said = [properties[name].lower().replace("#x", "\\x") for name in SAID]
-        cases[case.get("classname"), case.get("name")] = (case.get("time"), results, said)
+        # What breaks before the call of a test has no time in the file of pytest, which counts only the call.
+        time = None if results == ["error"] and said[0] == "failed" else case.get("time")
+        cases[case.get("classname"), case.get("name")] = (time, results, said)
     totals = {
         name: suite.get(name) for name in ("tests", "failures", "errors", "skipped", "name", "hostname")
     }

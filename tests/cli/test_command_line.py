@@ -18,9 +18,9 @@ def process(project, *arguments, **how):
     """Run `jobtest` in a process of its own."""
     command = [sys.executable, "-c", "import sys; from jobtest.cli.main import main; sys.exit(main())"]
     environment = {**os.environ, **how.pop("env", {})}
-    return subprocess.run(
-        [*command, *arguments], cwd=project.path, env=environment, capture_output=True, check=False, **how
-    )
+    environment.pop("PYTHONUNBUFFERED", None)
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}
+    return subprocess.run([*command, *arguments], cwd=project.path, env=environment, check=False, **how)
 
 
 # --- which project ---
@@ -146,16 +146,17 @@ def test_what_a_terminal_cannot_show_is_shown_as_escapes(project, encoding, comm
     assert wrong.returncode == 4
     assert b"\x1b" not in wrong.stderr
     assert wrong.stderr.decode(encoding).startswith("no run begins with '\\x1b")
+    url = "sqlite:///\x1b\u732b.db"
+    wrong = process(project, "--state", url, "show", "x", env={"PYTHONIOENCODING": encoding})
+    assert b"\x1b" not in wrong.stderr
+    assert "\\x1b" in wrong.stderr.decode(encoding)
 
 
 def test_a_reader_that_goes_away_is_no_error(project):
     project.keep(*(simple(run_id(number), STARTED + number) for number in range(1, 4)))
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-c", "import sys; from jobtest.cli.main import main; sys.exit(main())"]
-    done = subprocess.run(
-        [*command, "runs"], cwd=project.path, stdout=writer, stderr=subprocess.PIPE, check=False
-    )
+    done = process(project, "runs", stdout=writer)
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, b"")
 

@@ -38,6 +38,7 @@ HOSTILE += [
     "\ufeff",
     "\U000e0001",
     "a = 1",
+    "k\n",
     "[[job]]",
     "# no",
     "\\\n",
@@ -156,6 +157,11 @@ needs = ["ops/job_release.py::job_build[eu]"]
 definition = "5f3a"
 """
     )
+
+
+def test_what_does_not_print_is_escaped(path):
+    save(path, replace(PLAN, selection='\\n\n\t\r\x1b\u202e\U000e0001"'))
+    assert r'selection = "\\n\n\t\r\u001B\u202E\U000E0001\""' in path.read_text().splitlines()
 
 
 def test_a_plan_without_jobs_is_a_plan(path):
@@ -310,8 +316,9 @@ VERDICTS = ", ".join(one.value for one in Outcome)
             "'params' of job 'a' must be a table of texts, not {'a': 1}",
             "'needs' of job 'a' must be a list of ids, not [['b']]",
         ]),
-        (HEAD + JOB.replace('"a"', "1").replace("{}", "[]").replace("[]", '"b"'), [
+        (HEAD + JOB.replace('"a"', "1").replace('"failed"', '["failed"]').replace("{}", "[]").replace("[]", '"b"'), [
             "'id' of [[job]] number 1 must be text, not 1",
+            f"'verdict' of [[job]] number 1 must be one of {VERDICTS}, not ['failed']",
             "'params' of [[job]] number 1 must be a table of texts, not 'b'",
             "'needs' of [[job]] number 1 must be a list of ids, not 'b'",
         ]),
@@ -417,7 +424,7 @@ def test_whatever_is_another_in_one_job_is_named_alone(plan, aspect, data):
 
 
 def test_the_words_of_differences():
-    before = SavedJob(id="deploy", verdict=Outcome.UNCHANGED, definition="1", needs=("a", "b"))
+    before = SavedJob(id="deploy", verdict=Outcome.UNCHANGED, definition="1", needs=("a", "b", "b1", "b2"))
     gone = replace(before, id="go\nne")
     now = SavedJob(
         id="deploy",
@@ -435,7 +442,7 @@ def test_the_words_of_differences():
         "job deploy: its parameter y was 1 and is now 2",
         "job deploy: its parameter z was not there and is now 3",
         "job deploy: it now needs c, d, e, ... 2 more",
-        "job deploy: it needs a no longer",
+        "job deploy: it needs a, b1, b2 no longer",
         "job deploy: its verdict was unchanged and is now would-run: check did not hold:\\n1 == 2",
         "job go\\nne: it is in the plan and there no longer",
         "job new: it is not in the plan and is now would-run",

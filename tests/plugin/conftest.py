@@ -173,7 +173,13 @@ class Run:
 
 
 class Jobs:
-    """Writes projects and runs them."""
+    """Writes projects and runs them.
+
+    Attributes:
+        remembers: Whether runs have the state that a user's runs have; by default each forgets all.
+    """
+
+    remembers = False
 
     def __init__(self, pytester, monkeypatch):
         self.pytester = pytester
@@ -198,6 +204,7 @@ class Jobs:
                 "-p",
                 "no:hypothesispytest",
                 *([] if any(str(arg).startswith(("-J", "--job-parallel")) for arg in args) else ["-J1"]),
+                *([] if self.remembers or "--job-state" in str(args) else ["--job-state=memory://"]),
                 *args,
                 plugins=[recorder, *plugins],
             )

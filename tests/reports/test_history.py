@@ -12,7 +12,7 @@ from report_scenes import NASTY
 from jobtest.core.errors import StateError, UsageError
 from jobtest.core.events import JobEnded, PhaseStarted, RunStopped
 from jobtest.core.graph import Graph
-from jobtest.core.model import Job, Kind, Outcome, Phase, Verdict
+from jobtest.core.model import Command, Job, Kind, Outcome, Phase, Verdict
 from jobtest.core.past import Past, Resumed
 from jobtest.core.planner import make_plan
 from jobtest.reports.history import (
@@ -216,6 +216,10 @@ class Strict(MemoryStore):
     def plan(self, run):
         raise AssertionError("a list must not read plans")
 
+    def outcomes(self, run):
+        assert self.run(run).ended_at is None
+        return super().outcomes(run)
+
 
 def test_a_list_reads_no_journal_and_counts_only_what_has_not_ended():
     store = Strict()
@@ -265,7 +269,7 @@ def test_a_run_of_an_unknown_process_is_under_way_while_anybody_holds_the_store(
     assert state_of(store_of(journal, owner=OTHER), journal.record) is RunState.RUNNING
 
 
-ids = st.text("0123456789abcdef-", min_size=1, max_size=20)
+ids = st.builds("{}{}".format, st.sampled_from(["", "01a1fcf9-e"]), st.text("01ab-", min_size=1, max_size=12))
 
 
 @given(st.lists(ids, unique=True, max_size=8))
@@ -278,6 +282,8 @@ def test_no_two_short_ids_are_the_same_and_each_is_the_beginning_of_its_own(made
 def test_short_ids_end_with_no_dash_and_are_no_longer_than_they_must_be():
     near = ["01a1fcf9-e864-1", "01a1fcf9-d864-1"]
     assert list(short_ids([RunRecord(id=id) for id in near]).values()) == ["01a1fcf9-d", "01a1fcf9-e"]
+    near = ["01a1fcf9e1", "01a1fcf9e2"]
+    assert short_ids([RunRecord(id=id) for id in near]) == dict(zip(near, near, strict=True))
     assert short_ids([RunRecord(id="01a1fcf9e-1"), RunRecord(id="01a1fcf-e-1")]) == {
         "01a1fcf9e-1": "01a1fcf9",
         "01a1fcf-e-1": "01a1fcf-e",
@@ -452,6 +458,11 @@ def test_a_run_that_has_not_ended_shows_which_jobs_run_and_which_have_not_ended(
     assert text.endswith("\n11 jobs: 1 unchanged, 2 changed, 1 skipped, 7 not ended in 4.0s\n")
 
 
+def test_a_cleanup_that_another_run_owes_is_not_shown():
+    store = store_of(shop(), simple(run_id(2), STARTED + 60))
+    assert "untidy" not in show_text(store, load_run(store, run_id(2)))
+
+
 def test_why_a_run_was_stopped_and_its_notes_are_shown():
     journal = Journal(make_plan(Graph([Job.of("a")]))).add(RunStopped("Ctrl-C"))
     journal.phase("a", Phase.RUN, notes=("look\x1b here",)).ends("a", Outcome.CHANGED).over(2)
@@ -537,6 +548,20 @@ def test_a_job_is_explained_by_what_is_known_of_it_and_by_its_last_runs():
         "               run      ok             0.25s",
         "               recheck  holds          0.25s",
     ]
+
+
+def test_what_was_planned_is_said_unless_it_is_the_reason():
+    text = explain_text(explain(store_of(shop()), "flaky"))
+    assert "+  changed  0.50s  no check; a leaf\n    attempt 1  run  raised " in text
+    assert "planned" not in text
+
+
+def test_a_plan_in_which_a_check_held_is_no_success():
+    journal = Journal(make_plan(Graph([Job.of("a", check=True)]), command=Command.PLAN), run_id(2))
+    journal.phase("a", Phase.CHECK).ends("a", Outcome.UNCHANGED, "check holds").over()
+    store = store_of(journal)
+    store.write(PastKept("a", Past(run=run_id(1), at=STARTED - 60)))
+    assert explain_data(explain(store, "a"))["last_success"]["run"] == run_id(1)
 
 
 def test_a_blocked_job_names_what_blocked_it_and_what_it_comes_after():
@@ -627,6 +652,11 @@ def test_a_name_counts_before_the_end_of_an_id():
     assert explain(store_of(Journal(plan).over()), "job_b").job.id == "x"
 
 
+def test_a_label_counts_before_the_end_of_an_id():
+    jobs = (Job.of(f"x::job_{name}[1]", name=name, params={"n": 1}) for name in ("a", "aa"))
+    assert explain(store_of(Journal(make_plan(Graph(jobs))).over()), "a[1]").job.id == "x::job_a[1]"
+
+
 def test_a_name_that_means_none_or_many_is_an_error_that_helps():
     store = store_of(shop())
     for name, text in (
@@ -645,6 +675,8 @@ def test_a_name_that_means_none_or_many_is_an_error_that_helps():
         UsageError, match=r"^no run has a job ''\n  at: memory://\n  fix: nothing has run yet$"
     ):
         explain(MemoryStore(), "")
+    with pytest.raises(UsageError, match=r"^no run has a job ''"):
+        explain(store, "")
 
 
 def test_a_job_whose_runs_are_forgotten_is_explained_by_what_is_known_of_it():

@@ -68,8 +68,9 @@ def matches(parts, path):
 
 
 def stands_for(pattern, path):
-    parts = path.split("/")
-    return any(matches(pattern.split("/"), parts[:end]) for end in range(len(parts) + 1))
+    parts, wanted = path.split("/"), pattern.split("/")
+    folders = any(matches(wanted, parts[:end]) for end in range(len(parts)))
+    return folders or (wanted[-1] != "**" and matches(wanted, parts))
 
 
 # --- which files ---
@@ -109,7 +110,10 @@ def test_the_root_may_be_relative(root, monkeypatch):
 def test_wildcards_pass_over_hidden_names_and_folders_do_not(tmp_path):
     grow(tmp_path, ["x/.h/a.csv", "x/.b.csv", "x/c.csv", "x/D.CSV"])
     everything = ["x/.b.csv", "x/.h/a.csv", "x/D.CSV", "x/c.csv"]
-    assert names(tmp_path, "**/*.csv") == names(tmp_path, "x/?.csv") == ["x/c.csv"]
+    assert (
+        names(tmp_path, "**/*.csv") == names(tmp_path, "x/?.csv") == names(tmp_path, "x/[c]*") == ["x/c.csv"]
+    )
+    assert names(tmp_path, "x/[c].csv") == ["x/c.csv"]
     assert names(tmp_path, "x/.*", "x/*") == names(tmp_path, "x") == names(tmp_path, "*") == everything
 
 
@@ -172,6 +176,14 @@ def test_a_tree_deeper_than_python_recurses_is_no_trouble(tmp_path):
     file.unlink()  # pytest removes trees by recursion
     for folder in reversed(folders):
         os.rmdir(folder)
+
+
+def test_a_folder_below_other_matches_is_not_read_for_each_of_them(root, monkeypatch):
+    read = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: [read.append(path), scandir(path)][1])
+    assert len(names(root, "data/**")) == 4
+    assert read.count(str(root / "data/deep/er")) == 2  # to find the folders, and to find the files
 
 
 # --- prints ---

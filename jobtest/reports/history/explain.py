@@ -229,7 +229,7 @@ def _last_success(explained: Explained, past: Past) -> tuple[str, float]:
     for one in explained.runs:
         asked = one.record.command == Command.APPLY.value and one.job.attempts
         if asked and one.job.outcome in (Outcome.CHANGED, Outcome.UNCHANGED) and one.job.ended_at:
-            return max((past.run, past.at), (one.record.id, one.job.ended_at))
+            return one.record.id, one.job.ended_at
     return past.run, past.at
 
 

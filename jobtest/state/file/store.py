@@ -158,7 +158,7 @@ class FileStore:
             self._lock.release()
 
     def _read(self) -> Reader:
-        if self._writer is not None and self._writer.pending:
+        if self._writer is not None and self._lock.held and self._writer.pending:
             self._writer.commit()
         check(self._layout.top)
         return self._reader

@@ -113,9 +113,9 @@ def create(path: Path, schema: Schema = CURRENT) -> None:
     _start(new)
     try:
         with closing(_connect(new, "mode=rw")) as connection:
+            connection.execute("PRAGMA synchronous=OFF")  # it is synced as a whole
             connection.execute(f"PRAGMA page_size={PAGE_SIZE}")
             _write_ahead(path, connection)
-            connection.execute("PRAGMA synchronous=OFF")  # it is synced as a whole
             _fill(connection, schema)
         forget(path)
         _remove_logs(path)  # what an earlier state left would be taken for changes of this one

@@ -209,9 +209,8 @@ class SqliteStore:
         with self._guard:
             writer, self._writer = self._writer, None
             try:
-                if (
-                    writer is not None and self._lock.held and not writer.lost
-                ):  # a forked child does not hold it
+                owned = self._lock.held  # in a forked child it is not
+                if writer is not None and owned and not writer.lost:
                     if self._rows:
                         writer.commit(self._rows)
                     self._reader.close()  # who closes last tidies up, and a reader cannot

@@ -65,7 +65,7 @@ class Writer:
         except BaseException:
             self._connection.close()
             raise
-        self._execute = self._connection.cursor().execute
+        self._cursor = self._connection.cursor()
         self._synchronous = "FULL"
         self._log_limit = LONGEST_LOG
         self._group = GroupSync(self._sync_log)
@@ -136,7 +136,7 @@ class Writer:
         self._lost = Problem(
             what="the state is closed", at=(str(self._path),), fix="this is a bug in jobtest"
         )
-        self._connection.close()
+        self._disconnect()
         os.close(self._log)
 
     def lose(self, error: OSError | sqlite3.Error) -> NoReturn:
@@ -148,7 +148,7 @@ class Writer:
         self._end(self._explain(error))
 
     def _transact(self, rows: Iterable[Row], synchronous: str) -> None:
-        execute = self._execute
+        execute = self._cursor.execute
         if synchronous != self._synchronous:
             execute(f"PRAGMA synchronous={synchronous}")
             self._synchronous = synchronous
@@ -182,9 +182,10 @@ class Writer:
 
     def _shorten_log(self) -> None:
         """Move the content of the log into the database; what a reader still needs stays."""
-        self._execute("PRAGMA busy_timeout=0")
-        self._execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._execute(f"PRAGMA busy_timeout={BUSY * 1000:.0f}")
+        execute = self._cursor.execute
+        execute("PRAGMA busy_timeout=0")
+        execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        execute(f"PRAGMA busy_timeout={BUSY * 1000:.0f}")
         self._log_limit = os.fstat(self._log).st_size + LONGEST_LOG
 
     def _end(self, problem: Problem) -> NoReturn:
@@ -195,12 +196,16 @@ class Writer:
         """
         self._lost = problem
         with suppress(sqlite3.Error), closing(_guard(self._path)):
-            self._connection.close()
-        self._connection.close()
+            self._disconnect()
+        self._disconnect()
         with suppress(OSError):
             self._group.close()
         os.close(self._log)
         raise StateLost(problem)
+
+    def _disconnect(self) -> None:
+        self._cursor.close()  # with a statement of its own it would keep the connection alive
+        self._connection.close()
 
     def _explain(self, error: OSError | sqlite3.Error) -> Problem:
         if getattr(error, "sqlite_errorcode", 0) == _FULL or getattr(error, "errno", 0) == errno.ENOSPC:
