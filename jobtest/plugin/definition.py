@@ -40,6 +40,7 @@ def _parts(source: Source) -> Iterator[object]:
 def text_of(function: Callable[..., object]) -> str:
     """Return the lines on which a function stands, decorators included."""
     code = inspect.unwrap(function).__code__
+    linecache.checkcache(code.co_filename)
     lines = linecache.getlines(code.co_filename)
     return "".join(lines[code.co_firstlineno - 1 : _last_line(code)])
 

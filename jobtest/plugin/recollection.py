@@ -9,12 +9,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jobtest.core.errors import Problem, UsageError
+from jobtest.core.estimate import estimate
 from jobtest.core.graph import Graph
 from jobtest.core.kept_plan import plan_from_data
 from jobtest.core.model import Command, Outcome
 from jobtest.core.past import Past, Resumed
 from jobtest.core.planner import Plan
 from jobtest.core.resume import Left, how_left, resume
+from jobtest.core.summary import Summary, summarize
 from jobtest.engine.memory import expected_seconds, recall
 from jobtest.plugin.collect import JobItem
 from jobtest.state.codec import Home, ModuleHome
@@ -24,6 +26,7 @@ from jobtest.state.store import Change, CleanupOwed, Owner, PastKept, RunRecord,
 __all__ = ["Recollection", "Recovered"]
 
 UNFINISHED = (Outcome.FAILED, Outcome.BLOCKED, Outcome.CANCELLED, Outcome.POSTPONED)
+WOULD = (Outcome.WOULD_RUN, Outcome.UNKNOWN)
 FEW = 5
 """Names that a line shows."""
 
@@ -71,6 +74,7 @@ class Recollection:
         self.values: dict[str, object] = {}
         self.seconds: dict[str, float] = {}
         self._homes: dict[str, Home] = {}
+        self._loaded: list[Summary | None] = []
         self._items: Mapping[str, JobItem] = {}
 
     def own(self, owner: Owner, timeout: float) -> None:
@@ -221,6 +225,50 @@ class Recollection:
                     problems.append(Problem(what=what, at=(job.at,), fix=fix))
         return problems
 
+    # --- for a plan ---
+
+    def known_of(self, id: str) -> list[str]:
+        """Return lines about earlier runs of a job: its last success, its last attempts if they failed."""
+        past, lines = self.pasts.get(id), []
+        if past is not None and past.run:
+            took = f", took {past.run_seconds:.1f}s" if past.run_seconds is not None else ""
+            same = past.changed_run == past.run
+            lines.append(f"last success {when(past.at)} in run {past.run}{took if same else ''}")
+            if past.changed_run and not same:
+                lines.append(f"last changed {when(past.changed_at)} in run {past.changed_run}{took}")
+        last = self._last_loaded()
+        record = last.jobs.get(id) if last is not None else None
+        if last is not None and record is not None and record.outcome in UNFINISHED:
+            tried = f" after {len(record.attempts)} attempts" if len(record.attempts) > 1 else ""
+            outcome = record.outcome.value if record.outcome is not None else ""
+            lines.append(f"{outcome}{tried} in the last run, {last.run_id}: {record.reason}")
+        return lines or ["never ended well so far"]
+
+    def _last_loaded(self) -> Summary | None:
+        """Return the last run, read once."""
+        if not self._loaded:
+            last = self._last_applied()
+            summary = summarize(self.plan_of(last), self.store.entries(last.id)) if last is not None else None
+            self._loaded.append(summary)
+        return self._loaded[0]
+
+    def estimated(self, summary: Summary, workers: int) -> str:
+        """Return a line that says how long a run would take, told from earlier ones."""
+        known = {id: past for id, past in self.pasts.items() if id in summary.jobs and past.run}
+        if not known:
+            return "estimated time: not known before the first run"
+        full = {id: (past.run_seconds or 0.0) + 2 * past.check_seconds for id, past in known.items()}
+        usual = sum(full.values()) / len(full)
+        seconds: dict[str, float] = {}
+        for id, record in summary.jobs.items():
+            if record.outcome in WOULD:
+                seconds[id] = full.get(id, usual)
+            else:
+                seconds[id] = record.seconds
+        new = sum(id not in known for id in summary.jobs if summary.jobs[id].outcome in WOULD)
+        guessed = f"; {new} never ran and count as the mean" if new else ""
+        return f"estimated time: {estimate(summary.plan, seconds, workers):.1f}s with -J {workers}{guessed}"
+
     # --- the end ---
 
     def still_owed(self) -> list[str]:
@@ -244,9 +292,14 @@ class Recollection:
             self.store.commit()
 
 
+def when(at: float) -> str:
+    """Return a time as people read it, in UTC."""
+    return datetime.datetime.fromtimestamp(at, tz=datetime.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
 def _how_it_ended(record: RunRecord, plan: Plan, left: Mapping[str, Left]) -> str:
     good = [id for id, one in left.items() if one.outcome in (Outcome.CHANGED, Outcome.UNCHANGED)]
-    at = datetime.datetime.fromtimestamp(record.started_at, tz=datetime.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    at = when(record.started_at)
     how = "was killed" if record.ended_at is None else f"ended with exit status {record.exit_status}"
     said = f"run {record.id} of {at} {how} with {len(good)} of {len(left)} jobs done"
     running = [plan.graph[id].label for id, one in left.items() if one.ran]

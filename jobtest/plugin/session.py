@@ -250,6 +250,8 @@ class Orchestration:
             if self.options.plan_in is not None:
                 self._saved = load(self.options.plan_in)
                 asked = as_saved(self._saved, project.graph)
+                if not asked.selected:
+                    raise UsageError(differences(self._saved, replace(self._saved, jobs=())))
             return project.plan(asked, memory, self._found)
         except ProjectError as error:
             raise pytest.UsageError(str(error)) from None
@@ -423,7 +425,8 @@ class Orchestration:
             case Command.APPLY | Command.CLEANUP:
                 return inner
             case Command.PLAN:
-                return PlanExecutor(inner)
+                decisions = self.plan.decisions.items() if self.plan is not None else ()
+                return PlanExecutor(inner, {id for id, decision in decisions if decision.must_run})
             case Command.DRIFT:
                 return DriftExecutor(inner)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -123,7 +124,7 @@ class Terminal:
             return
         summary = self._of.engine.summary
         sections = {
-            "plan": plan_lines(summary) if summary.command is Command.PLAN else [],
+            "plan": self._plan(summary) if summary.command is Command.PLAN else [],
             "notes": [*_notes(summary), *_switched_off(self._of.engine)],
             "root causes": _root_causes(summary),
         }
@@ -137,6 +138,14 @@ class Terminal:
         written = [f"written: {file}" for file in self._of.files.written]
         for line in ["", *_where_time_went(summary), *self._again(summary), recap(summary), *written]:
             terminalreporter.write_line(line)
+
+    def _plan(self, summary: Summary) -> list[str]:
+        memory = self._of.memory
+        known = memory.known_of if memory is not None and self._of.config.get_verbosity() > 0 else None
+        lines = plan_lines(summary, known)
+        if memory is not None:
+            lines.append(memory.estimated(summary, self._of.options.workers))
+        return lines
 
     def _again(self, summary: Summary) -> list[str]:
         """Return the command that tries again what failed, to be copied."""
@@ -222,8 +231,13 @@ def waves(plan: Plan) -> str:
     return f"waves: {len(plan.waves)}, widest {max(map(len, plan.waves), default=0)}"
 
 
-def plan_lines(summary: Summary) -> list[str]:
-    """Return a line for each job with what would happen and why, then waves and critical path."""
+def plan_lines(summary: Summary, known: Callable[[str], list[str]] | None = None) -> list[str]:
+    """Return a line for each job with what would happen and why, then waves and critical path.
+
+    Args:
+        summary: Of a plan.
+        known: From the id of a job to lines about what is known of it from earlier runs.
+    """
     plan = summary.plan
     width = max((len(plan.graph[id].label) for id in plan.order), default=0)
     lines = []
@@ -233,6 +247,7 @@ def plan_lines(summary: Summary) -> list[str]:
         alone = f"; alone, {plan.graph[id].exclusive}" if plan.graph[id].exclusive else ""
         symbol = LETTERS.get(outcome, "!")
         lines.append(f"{symbol} {plan.graph[id].label:<{width}}  {outcome.value:<9}  {record.reason}{alone}")
+        lines += [f"    {line}" for line in known(id)] if known is not None else []
     lines.append("")
     lines.append(waves(plan))
     path = _shortened([plan.graph[id].label for id in plan.critical_path])

@@ -7,6 +7,8 @@ import sqlite3
 import stat
 import sys
 import tempfile
+import tracemalloc
+import zlib
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 from sqlite_scenes import LARGE, ME, as_killed, fill, opened, read, read_and_close, said
 
 from jobtest.core.errors import StateError
-from jobtest.state.sqlite import SqliteStore, opening
+from jobtest.state.sqlite import SqliteStore, opening, rows
 from jobtest.state.sqlite.schema import CURRENT, spelled
 
 NOBODY = 65534
@@ -103,7 +105,7 @@ def test_a_database_of_another_program_is_refused_without_a_trace(path, journal)
         connection.execute("CREATE TABLE moz_places (id)")
         connection.execute("PRAGMA application_id=252006674")
 
-    what = "this is not a state of jobtest: a SQLite database of another program (application id 0xf055912)"
+    what = "this is not a state of jobtest: a SQLite database of another program (application id 0xf055112)"
     assert refused(path, ANOTHER) == f"{what} with 'moz_places'"
 
 
@@ -156,22 +158,28 @@ def test_a_schema_that_is_not_ours_is_refused(made, what):
     assert refused(made, BACK) == f"this is not the schema of a state of jobtest: {what}"
 
 
-def test_a_blob_without_end_is_damage_and_not_the_end_of_the_memory(made):
+def test_a_blob_without_end_is_damage_and_not_the_end_of_the_memory(made, monkeypatch):
     # R36
-    change(made, "UPDATE past SET past = zeroblob(900000000) WHERE job = 'job_0.py::job_0'")
+    monkeypatch.setattr(opening, "LONGEST", 1_000_000)
+    change(made, "UPDATE past SET past = zeroblob(2000000) WHERE job = 'job_0.py::job_0'")
     with closing(SqliteStore(made)) as store, pytest.raises(StateError) as error:
         store.pasts()
     assert said(error).what == "the state is damaged: string or blob too big"
 
 
-def test_a_bomb_of_a_plan_is_not_unpacked(made):
-    import zlib
-
+def test_a_bomb_of_a_plan_is_not_unpacked(made, monkeypatch):
+    # R36
+    monkeypatch.setattr(rows, "LONGEST", 1_000_000)
     with closing(sqlite3.connect(made)) as connection, connection:
-        bomb = zlib.compress(b"0" * 300_000_000, 1)
+        bomb = zlib.compress(b"0" * 100_000_000, 1)
         connection.execute("UPDATE plan SET size = ?, data = ?", (1 << 40, bomb))
-    with closing(SqliteStore(made)) as store, pytest.raises(StateError) as error:
-        store.plan("r1")
+    tracemalloc.start()
+    try:
+        with closing(SqliteStore(made)) as store, pytest.raises(StateError) as error:
+            store.plan("r1")
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
     assert said(error).what == "the state is damaged: plan of run 'r1'"
 
 
@@ -242,7 +250,7 @@ def test_a_state_or_folder_that_cannot_be_written_says_so_and_can_be_read(open_f
     path.chmod(0o600)
     for file in open_folder.glob("x.db-*"):
         file.unlink()
-    open_folder.chmod(0o500)
+    open_folder.chmod(0o555)
     assert said_to_nobody(own, path).startswith("the state cannot be written: ")
     with as_nobody():
         assert read_and_close(path) == before

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from jobtest.core.model import EdgeKind, Failure, Phase, Verdict
 from jobtest.engine.calls import Result, Ticket
@@ -16,10 +16,15 @@ class PlanExecutor:
 
     What a check says of a job below one that would run may be another thing by then, so it is unknown; so is
     a gate that does not hold now.
+
+    Args:
+        inner: Calls the checks.
+        forced: Ids of jobs that run whatever their check says.
     """
 
-    def __init__(self, inner: Executor) -> None:
+    def __init__(self, inner: Executor, forced: Collection[str] = ()) -> None:
         self._inner = inner
+        self._forced = forced
         self._ready: list[Finished] = []
         self._unsettled: dict[str, str] = {}
 
@@ -52,7 +57,7 @@ class PlanExecutor:
     def _seen(self, ticket: Ticket, result: Result) -> Result:
         if result.verdict is Verdict.NOT_HOLDING and not ticket.job.has_run:
             result = self._unknown(result, f"it does not hold now: {result.failure}")
-        elif result.verdict is Verdict.OK:
+        elif result.verdict is Verdict.OK and ticket.job.id not in self._forced:
             for edge in ticket.job.edges:
                 if edge.upstream in self._unsettled and edge.kind is not EdgeKind.AFTER:
                     result = self._unknown(

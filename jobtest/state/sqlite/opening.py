@@ -19,15 +19,12 @@ from jobtest.core.errors import StateError
 from jobtest.state.sqlite.disk import beside, put_in_place
 from jobtest.state.sqlite.marker import forget
 from jobtest.state.sqlite.problems import ANOTHER, BACK, refused, unreadable, unwritable
-from jobtest.state.sqlite.schema import APPLICATION, CURRENT, PAGE_SIZE, Schema, spelled
+from jobtest.state.sqlite.schema import APPLICATION, CURRENT, LONGEST, PAGE_SIZE, Schema, spelled
 
 __all__ = ["BUSY", "check", "copy", "create", "open_reading", "open_writing"]
 
 BUSY = 10.0
 """Seconds to wait for another program that writes: a shell in which somebody looks at a state."""
-
-LONGEST = 1 << 28
-"""Bytes of the longest text or blob: a hostile state must not fill the memory."""
 
 
 def open_reading(path: Path, schema: Schema = CURRENT) -> sqlite3.Connection | None:

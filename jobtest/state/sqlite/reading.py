@@ -48,7 +48,8 @@ class Reader:
 
     def runs(self, limit: int | None) -> list[RunRecord]:
         """Return runs, newest first."""
-        found = self._rows(f"{_RUNS} ORDER BY id DESC LIMIT ?", -1 if limit is None else limit)
+        order = "CAST(id AS BLOB)"  # or text that is no Unicode would come last
+        found = self._rows(f"{_RUNS} ORDER BY {order} DESC LIMIT ?", -1 if limit is None else limit)
         return [self._made(rows.record_of, row, f"run {row[0]!r}") for row in found]
 
     def run(self, id: str) -> RunRecord | None:

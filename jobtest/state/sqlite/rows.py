@@ -16,6 +16,7 @@ from typing import Any
 from jobtest.core.data import from_data, to_data
 from jobtest.core.events import Entry, JobEnded, PhaseEnded, event_from_data, event_to_data
 from jobtest.core.past import Past
+from jobtest.state.sqlite.schema import LONGEST
 from jobtest.state.store import (
     Change,
     CheckpointKept,
@@ -52,9 +53,6 @@ __all__ = [
 
 Row = tuple[str, tuple[object, ...]]
 """A statement and what it binds."""
-
-LONGEST = 1 << 28
-"""Bytes of the longest plan text that is read: a hostile state must not fill the memory."""
 
 OUTCOME = "INSERT INTO outcome (run, job, outcome, crc) VALUES (?, ?, ?, ?)"
 _EVENT = "INSERT INTO event (id, run, seq, job, at, value, body, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"

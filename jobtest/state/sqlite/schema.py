@@ -11,10 +11,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["APPLICATION", "CURRENT", "PAGE_SIZE", "Schema", "spelled"]
+__all__ = ["APPLICATION", "CURRENT", "LONGEST", "PAGE_SIZE", "Schema", "spelled"]
 
 PAGE_SIZE = 1024
 """Bytes. A commit writes a few small rows here and there; a quarter of the usual size saves a sixth of it."""
+
+LONGEST = 1 << 28
+"""Bytes of the longest text or blob, plans unpacked: a hostile state must not fill the memory."""
 
 APPLICATION = 0x4A4F4254
 """The `application_id`: JOBT in ASCII."""
