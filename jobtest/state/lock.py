@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 from weakref import WeakSet
 
 from jobtest.core.data import from_data, to_data
@@ -63,7 +64,7 @@ class FileLock:
         while not self._try():
             left = deadline - time.monotonic()
             if left <= 0:
-                raise StateLocked([_locked(self._path, self._read_info())])
+                self._refuse()
             time.sleep(min(pause, left))
             pause = min(pause * 1.1, LONGEST_PAUSE)
         self._write_info(owner)
@@ -112,6 +113,9 @@ class FileLock:
                 fd, self._fd = self._fd, None
                 os.close(fd)
         return taken
+
+    def _refuse(self) -> NoReturn:
+        raise StateLocked([_locked(self._path, self._read_info())])
 
     def _still_there(self) -> bool:
         """Return whether the locked file is the one at the path: its folder may have been replaced."""

@@ -524,13 +524,13 @@ def test_a_job_is_explained_by_what_is_known_of_it_and_by_its_last_runs():
         "deploy[us]: ops/job_shop.py::job_deploy[us]",
         "defined at    ops/job_shop.py:3 job_deploy[us]",
         "waits for     fetch (takes its value)",
-        "last success  2026-01-31 10:01:46Z in run 00000002-0000-7000-8000-000000000000; "
+        "last success  2026-01-31 10:01:46Z in run 00000002; "
         "its run phase takes 2.00s; its check takes 0.25s",
-        "last changed  2026-01-31 10:00:07Z in run 00000001-0000-7000-8000-000000000000",
+        "last changed  2026-01-31 10:00:07Z in run 00000001",
         'its value     {"url": "x"} (digest dddddddddddd)',
         "it took       fetch ffffffffffff",
         "files         data/a.csv aaaaaaaaaaaa",
-        "in doubt      run 00000003-0000-7000-8000-000000000000 was killed while it ran",
+        "in doubt      run 00000003 was killed while it ran",
         "",
         "run       started                  outcome  took   reason",
         "00000003  2026-01-31 10:03:20Z  -  killed   0.25s",
@@ -580,8 +580,17 @@ def test_a_blocked_job_names_what_blocked_it_and_what_it_comes_after():
 
 def test_a_cleanup_that_is_owed_is_said():
     explained = explain(store_of(shop()), "untidy")
-    assert f"owes          its cleanup, of run {run_id(1)}\n" in explain_text(explained)
+    assert "owes          its cleanup, of run 00000001\n" in explain_text(explained)
     assert explain_data(explained)["cleanup_owed_by"] == run_id(1)
+
+
+def test_a_value_that_is_nothing_is_not_shown():
+    store = store_of(simple())
+    store.write(PastKept("a", Past(run=run_id(1), at=STARTED, value="v")))
+    store.write(ValueKept("v", "null"))
+    assert "its value" not in explain_text(explain(store, "a"))
+    store.write(PastKept("a", Past(run=run_id(1), at=STARTED, value="w")))
+    assert "its value     not kept (digest w)" in explain_text(explain(store, "a"))
 
 
 def test_a_job_is_data():

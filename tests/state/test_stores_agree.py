@@ -30,7 +30,7 @@ from jobtest.state.store import (
 )
 from jobtest.testing import strategies as my
 
-RUNS = ["r1", "r2", "../r3", "r/\ud800é"]
+RUNS = ["r1", "r2", "../r3", "r/é"]
 JOBS = ["a", "ops/job_b.py::job_b[é]", "\udfff"]
 VALUES = [None, 1, {"b": [1.5, "é"], "a": None}, "x" * 5000]
 

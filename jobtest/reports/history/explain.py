@@ -258,24 +258,31 @@ def explain_text(explained: Explained) -> str:
 def _known(explained: Explained) -> Iterator[str]:
     job, past = explained.job, explained.past
     rows = [
-        ("is", job.description),
+        ("does", job.description),
         ("defined at", job.at),
         ("waits for", ", ".join(f"{label} ({_WANTS[kind]})" for label, kind in explained.waits_for.values())),
         *(_success_rows(explained, past) if past is not None and past.run else [("last success", "never")]),
-        ("owes", f"its cleanup, of run {explained.owed_by}" if explained.owed_by else ""),
-        ("in doubt", f"run {past.doubt} was killed while it ran" if past is not None and past.doubt else ""),
+        ("owes", f"its cleanup, of run {_short(explained, explained.owed_by)}" if explained.owed_by else ""),
+        (
+            "in doubt",
+            f"run {_short(explained, past.doubt)} was killed while it ran" if past and past.doubt else "",
+        ),
     ]
     return columns([(one_line(name), one_line(said)) for name, said in rows if said])
+
+
+def _short(explained: Explained, run: str) -> str:
+    return next((one.short for one in explained.runs if one.record.id == run), run)
 
 
 def _success_rows(explained: Explained, past: Past) -> Iterator[tuple[str, str]]:
     run, at = _last_success(explained, past)
     ran = f"; its run phase takes {took(past.run_seconds)}" if past.run_seconds is not None else ""
     checked = f"; its check takes {took(past.check_seconds)}" if past.check_seconds else ""
-    yield "last success", f"{when(at)} in run {run}{ran}{checked}"
+    yield "last success", f"{when(at)} in run {_short(explained, run)}{ran}{checked}"
     if past.changed_run and past.changed_run != run:
-        yield "last changed", f"{when(past.changed_at)} in run {past.changed_run}"
-    if past.value:
+        yield "last changed", f"{when(past.changed_at)} in run {_short(explained, past.changed_run)}"
+    if past.value and explained.value != (None,):
         value = clipped(json.dumps(explained.value[0])) if explained.value else "not kept"
         yield "its value", f"{value} (digest {past.value[:DIGEST]})"
     labels = explained.waits_for
