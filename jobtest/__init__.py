@@ -17,6 +17,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from jobtest.core.version import VERSION
+
 if TYPE_CHECKING:
     from jobtest.core.errors import JobtestError, ProjectError
     from jobtest.core.graph import Graph
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from jobtest.engine.library import Functions, run
     from jobtest.plugin.mark import job
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _WHERE = {
     "Edge": "core.model",

@@ -104,8 +104,8 @@ class SavedPlan:
 def save(path: Path, saved: SavedPlan) -> None:
     """Write a plan. At any instant either the old or the new file is there, never a part.
 
-    A symbolic link is followed; a file that exists keeps its permissions; what is no regular file
-    (`/dev/stdout`, a pipe) is simply written to.
+    Folders that are missing are made. A symbolic link is followed; a file that exists keeps its permissions;
+    what is no regular file (`/dev/stdout`, a pipe) is simply written to.
 
     Raises:
         UsageError: it cannot be written, or would not be the same when it is read; the old file is as it was.

@@ -87,7 +87,7 @@ def read_toml(path: Path) -> dict[str, object]:
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         said = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
         problem = Problem(what=f"{path.name} cannot be read: {said}", at=(str(path),), fix="correct the file")
         raise UsageError([problem]) from error

@@ -9,8 +9,8 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobtest import __version__
 from jobtest.core.planner import Plan
+from jobtest.core.version import VERSION
 from jobtest.state.store import Owner, RunRecord
 
 __all__ = ["describe_run", "owner_of"]
@@ -47,7 +47,7 @@ def describe_run(
         revision=_revision(root) if root else "",
         host=socket.gethostname(),
         pid=os.getpid(),
-        version=__version__,
+        version=VERSION,
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.release()} {platform.machine()}",
         workers=workers,

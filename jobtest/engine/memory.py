@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from jobtest.core.errors import Problem, StateLost
@@ -136,8 +135,7 @@ class Memory:
             case RunEnded():
                 totals = {outcome.value: number for outcome, number in summary.totals().items()}
                 ended = replace(self.record, jobs=len(self._plan.graph), ended_at=entry.at, totals=totals)
-                self._write(RunKept(replace(ended, exit_status=event.exit_status)))
-                self._keep(entry, at_once=True)
+                self._keep(RunKept(replace(ended, exit_status=event.exit_status)), entry, at_once=True)
             case _:
                 self._write(entry)
 
@@ -173,35 +171,36 @@ class Memory:
         """
         with self._lock:
             self.checkpoints(job)[key] = text
-            self._write(CheckpointKept(job, key, text))
-            self._commit(at_once=True)
+            self._keep(CheckpointKept(job, key, text), at_once=True)
             if self.lost is not None:
                 raise self.lost
 
     # --- writing ---
 
-    def _keep(self, entry: Entry, *, at_once: bool = False) -> None:
-        self._write(entry)
-        self._commit(at_once=at_once)
+    def _keep(self, *changes: Change, at_once: bool = False) -> None:
+        """Write changes and commit everything that has been written."""
+        self._write(*changes)
+        if self.lost is None:
+            try:
+                with self._lock:
+                    self._store.commit(at_once=at_once)
+            except (StateLost, OSError) as error:
+                self._lose(error)
 
     def _write(self, *changes: Change) -> None:
-        with self._lock, self._losing():
-            for change in changes if self.lost is None else ():
-                self._store.write(change)
+        if self.lost is None:
+            try:
+                with self._lock:
+                    for change in changes:
+                        self._store.write(change)
+            except (StateLost, OSError) as error:
+                self._lose(error)
 
-    def _commit(self, *, at_once: bool) -> None:
-        with self._lock, self._losing():
-            if self.lost is None:
-                self._store.commit(at_once=at_once)
-
-    @contextmanager
-    def _losing(self) -> Iterator[None]:
+    def _lose(self, error: StateLost | OSError) -> None:
         """Note why the store cannot keep anything any more."""
-        try:
-            yield
-        except StateLost as error:
+        if isinstance(error, StateLost):
             self.lost = error
-        except OSError as error:
+        else:
             what, fix = f"the state cannot be written: {error}", "see to it, and start the same command again"
             self.lost = StateLost(Problem(what=what, at=(self._store.url,), fix=fix))
 

@@ -59,6 +59,8 @@ class FileLock:
             StateLocked: somebody else holds it.
             StateError: the file cannot be opened or locked.
         """
+        if self._fd is not None:
+            return
         deadline = time.monotonic() + max(timeout, AT_LEAST)
         pause = FIRST_PAUSE
         while not self._try():
@@ -99,8 +101,6 @@ class FileLock:
         return None if taken else self._read_info()
 
     def _try(self) -> bool:
-        if self._fd is not None:
-            return True
         try:
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:

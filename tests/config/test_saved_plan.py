@@ -316,9 +316,10 @@ VERDICTS = ", ".join(one.value for one in Outcome)
             "'params' of job 'a' must be a table of texts, not {'a': 1}",
             "'needs' of job 'a' must be a list of ids, not [['b']]",
         ]),
-        (HEAD + JOB.replace('"a"', "1").replace('"failed"', '["failed"]').replace("{}", "[]").replace("[]", '"b"'), [
+        (HEAD + '[[job]]\nid = 1\nverdict = ["failed"]\nreason = ""\nparams = "b"\nneeds = "b"', [
             "'id' of [[job]] number 1 must be text, not 1",
             f"'verdict' of [[job]] number 1 must be one of {VERDICTS}, not ['failed']",
+            "'definition' of [[job]] number 1 is missing",
             "'params' of [[job]] number 1 must be a table of texts, not 'b'",
             "'needs' of [[job]] number 1 must be a list of ids, not 'b'",
         ]),

@@ -49,7 +49,8 @@ def test_a_second_one_is_told_who_holds_it_since_when_and_what_to_do(path, held)
         FileLock(path).take(YOU)
 
     assert str(caught.value) == (
-        "the state is in use by process 4711 on 'alpha' since 2023-11-14 22:13:20 UTC: pytest --orchestrate ops\n"
+        "the state is in use by process 4711 on 'alpha' since 2023-11-14 22:13:20 UTC: "
+        "pytest --orchestrate ops\n"
         f"  at: {path}\n"
         "  fix: wait with --job-lock-timeout SECONDS, or stop process 4711"
     )

@@ -95,10 +95,10 @@ def find_run(store: Store, text: str) -> RunRecord:
     if len(found) == 1:
         return found[0]
     if not found:
-        what = "there is no run yet" if text == "last" else f"no run begins with {text!r}"
-        raise StateError(
-            [Problem(what=what, at=(store.url,), fix="`jobtest runs` lists those that there are")]
-        )
+        what, fix = f"no run begins with {text!r}", "`jobtest runs` lists those that there are"
+        if text == "last":
+            what, fix = "there is no run yet", "run something, or say which project with --root"
+        raise StateError([Problem(what=what, at=(store.url,), fix=fix)])
     named = ", ".join(one.id for one in found[:SHORTEST])
     what = f"{len(found)} runs begin with {text!r}: {named}{', ...' if len(found) > SHORTEST else ''}"
     raise StateError([Problem(what=what, at=(store.url,), fix="give more of the id")])

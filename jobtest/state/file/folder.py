@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-import jobtest
 from jobtest.core.errors import Problem, StateError
+from jobtest.core.version import VERSION
 from jobtest.state.file.disk import write_whole
 from jobtest.state.file.lines import unreadable
 
@@ -104,7 +104,7 @@ def make(folder: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    data = {"jobtest": KIND, "schema": SCHEMA, "version": jobtest.__version__}
+    data = {"jobtest": KIND, "schema": SCHEMA, "version": VERSION}
     write_whole(folder / FORMAT, json.dumps(data, indent=1).encode("ascii") + b"\n")
 
 
@@ -124,7 +124,7 @@ def _check_format(path: Path, raw: bytes) -> None:
         raise _refused(path, "this is not a state of jobtest: it does not say that it is one", ANOTHER)
     if schema > SCHEMA:
         what = f"the state was made by jobtest {version} (schema {schema})"
-        this = f"this is jobtest {jobtest.__version__} (schema {SCHEMA})"
+        this = f"this is jobtest {VERSION} (schema {SCHEMA})"
         raise _refused(path, f"{what}; {this}", "use that version, or name another state with --job-state")
 
 

@@ -14,8 +14,8 @@ import uuid
 from contextlib import closing, suppress
 from pathlib import Path
 
-import jobtest
 from jobtest.core.errors import StateError
+from jobtest.core.version import VERSION
 from jobtest.state.sqlite.disk import beside, put_in_place
 from jobtest.state.sqlite.marker import forget
 from jobtest.state.sqlite.problems import ANOTHER, BACK, refused, unreadable, unwritable
@@ -270,7 +270,7 @@ def _fill(connection: sqlite3.Connection, schema: Schema) -> None:
     for statement in schema.statements:
         connection.execute(statement)
     connection.executemany(
-        "INSERT INTO meta (key, value) VALUES (?, ?)", [*meta.items(), ("version", jobtest.__version__)]
+        "INSERT INTO meta (key, value) VALUES (?, ?)", [*meta.items(), ("version", VERSION)]
     )
     connection.execute(f"PRAGMA application_id={APPLICATION}")
     connection.execute(f"PRAGMA user_version={schema.version}")

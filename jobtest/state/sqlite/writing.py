@@ -13,8 +13,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import NoReturn
 
-import jobtest
 from jobtest.core.errors import AlreadyEnded, Problem, StateLost
+from jobtest.core.version import VERSION
 from jobtest.state.sqlite.disk import beside, sync_file
 from jobtest.state.sqlite.marker import Marker, compare, mark
 from jobtest.state.sqlite.opening import BUSY, open_writing
@@ -230,7 +230,7 @@ def _take_over(path: Path, connection: sqlite3.Connection) -> str:
     compare(path, Marker(lineage, serial))
     if not clean:
         _check_pages(path, connection)
-    now = {"serial": str(serial + 1), "epoch": str(epoch + 1), "clean": "0", "version": jobtest.__version__}
+    now = {"serial": str(serial + 1), "epoch": str(epoch + 1), "clean": "0", "version": VERSION}
     for key, value in now.items():
         execute("UPDATE meta SET value = ? WHERE key = ?", (value, key))
     execute("COMMIT")
