@@ -55,9 +55,15 @@ MUTANTS = [
     Mutant("errors", "listed[:12]", "listed[:13]", "a list of names grows by one"),
     Mutant("errors", "cutoff=0.6", "cutoff=0.0", "anything is near"),
     Mutant(
-        "events", "or this != default", "or this == default", "what is said is left out, what is not is said"
+        "data", "or this != default", "or this == default", "what is said is left out, what is not is said"
     ),
-    Mutant("events", "return tuple(value)", "return value", "a tuple comes back as a list"),
+    Mutant(
+        "data",
+        "return tuple(_from_json(inner, one) for one in value)",
+        "return [_from_json(inner, one) for one in value]",
+        "a tuple comes back as a list",
+    ),
+    Mutant("data", "return sorted(value)", "return []", "a set is forgotten"),
     Mutant("names", "return type(value), value", "return type(0), value", "1 joins with True"),
     Mutant("names", "if not known.issuperset(names))", "if names)", "gathered keys repeat what is shared"),
     Mutant("names", "if one.path == path)", "if one)", "the same file is no nearer than others"),
@@ -132,12 +138,6 @@ MUTANTS = [
         "what nobody wants is made for an idle consumer",
     ),
     Mutant(
-        "planner",
-        'left_out = {id: "not selected" for id in graph.jobs if id not in kept}',
-        "left_out = {}",
-        "jobs are left out without a reason",
-    ),
-    Mutant(
         "queue",
         "self._starts // AGEING - job.priority",
         "-job.priority",
@@ -180,8 +180,8 @@ MUTANTS = [
     ),
     Mutant(
         "scheduler",
-        "if self._backoff and self._backoff[0][0] <= now:",
-        "if self._backoff:",
+        "if self._flow.backoff and self._flow.backoff[0][0] <= now:",
+        "if self._flow.backoff:",
         "a retry does not wait for its delay",
     ),
     Mutant(
@@ -193,13 +193,13 @@ MUTANTS = [
     Mutant("scheduler", "not self._unended", "True", "cleanups begin while jobs run"),
     Mutant(
         "scheduler",
-        "if self._tail and self._queue.free else None",
-        "if self._tail else None",
+        "if tail and self._flow.queue.free else None",
+        "if tail else None",
         "a close runs though no place is free",
     ),
     Mutant(
         "scheduler",
-        "if live.state is not State.DECIDING or self._decided.get(job) != event:",
+        "if live.state is not State.DECIDING or self._flow.decided.get(job) != event:",
         "if live.state is not State.DECIDING:",
         "a decision that was not made is carried out",
     ),
@@ -223,8 +223,8 @@ MUTANTS = [
     ),
     Mutant(
         "scheduler",
-        "if live.job.has_cleanup and not live.progress.entered:",
-        "if live.job.has_cleanup:",
+        "if live.job.has_cleanup and not live.entered and",
+        "if live.job.has_cleanup and",
         "each attempt owes a cleanup",
     ),
     Mutant(
@@ -247,8 +247,8 @@ MUTANTS = [
     ),
     Mutant(
         "scheduler",
-        "if not live.holds:\n            self._tell_upstream(live)",
-        "self._tell_upstream(live)",
+        "if not live.holds:\n            self._flow.tell_upstream(live)",
+        "self._flow.tell_upstream(live)",
         "what is in use is closed",
     ),
     Mutant(
@@ -271,13 +271,13 @@ MUTANTS = [
         "the nearest job is named instead of the root cause",
     ),
     Mutant(
-        "scheduler",
-        "if not upstream.takers and upstream.state is State.IDLE:",
+        "flow",
+        "if live.state is State.IDLE and live.takers <= live.resting:",
         "if False:",
         "what nobody wants any more never ends",
     ),
     Mutant(
-        "scheduler",
+        "flow",
         "if maker.state is State.IDLE:",
         "if maker.state is not State.ENDED:",
         "a value in the making is asked for again",
@@ -312,14 +312,78 @@ MUTANTS = [
     ),
     Mutant(
         "model",
-        'if self.type in ("", "AssertionError")',
-        'if self.type == ""',
+        'plain = self.type in ("", "AssertionError", FILES_DIFFER)',
+        'plain = self.type == ""',
         "an assert is told with its type",
     ),
+    Mutant("flow", "if unmade:\n", "if False:\n", "nobody rests, so inputs change unseen"),
+    Mutant("flow", "self.live[id].resting -= 1", "pass", "who has rested is never counted again"),
+    Mutant("flow", "maker.resting += 1", "pass", "who rests keeps its makers from ending"),
+    Mutant(
+        "flow",
+        "progress.has_value and not left.entered",
+        "progress.has_value",
+        "a stale value passes for new",
+    ),
+    Mutant(
+        "flow", "elif live.not_before:", "elif False:", "a delay that an earlier run planned is forgotten"
+    ),
+    Mutant("inputs", "and now != past.inputs[id]", "and False", "inputs never change"),
+    Mutant("inputs", "if now and past", "if past", "what is not known has changed"),
+    Mutant(
+        "planner", "left.lost >= MOST_LOST", "left.lost > MOST_LOST", "what kills runs is tried once more"
+    ),
+    Mutant(
+        "planner",
+        "if job.once and past is not None and past.doubt:",
+        "if False:",
+        "once is as often as you like",
+    ),
+    Mutant("planner", "done.union(skips)", "skips", "jobs that are done want values"),
+    Mutant(
+        "tail",
+        "if self._earlier:\n            self._earlier.pop()",
+        "if False:\n            pass",
+        "never done",
+    ),
+    Mutant("tail", "del self._turns[self._under_way[0]]", "pass", "what was cleaned up is taken for owed"),
+    Mutant("scheduler", "tried = attempt - left.lost", "tried = attempt", "lost attempts use up retries"),
+    Mutant(
+        "scheduler", "if live.decision.refused:", "if False:", "a job with a check runs though it is refused"
+    ),
+    Mutant("resume", "lost=left.lost + 1", "lost=left.lost", "lost attempts are not counted"),
+    Mutant(
+        "resume",
+        "attempt=left.attempt + 1, lost",
+        "attempt=left.attempt, lost",
+        "a lost attempt has no number",
+    ),
+    Mutant(
+        "resume",
+        "graph[id].definition == plan.graph[id].definition",
+        "True",
+        "what was defined otherwise is taken for done",
+    ),
+    Mutant(
+        "resume",
+        "if job.is_generator and left.entered and",
+        "if False and",
+        "what was open is taken for open",
+    ),
+    Mutant(
+        "resume",
+        "cleaned = job.has_cleanup and",
+        "cleaned = False and",
+        "what was cleaned up is taken for there",
+    ),
+    Mutant("resume", "return has_value or", "return True or", "a value that is gone is taken for there"),
 ]
 
 FIRST = {
+    "flow": ["core/test_inputs.py", "core/test_resume.py", "core/test_scheduler.py"],
     "graph": ["core/test_graph.py"],
+    "inputs": ["core/test_inputs.py"],
+    "data": ["core/test_events.py"],
     "errors": ["core/test_errors.py"],
     "events": ["core/test_events.py"],
     "model": ["core/test_model.py"],
@@ -327,7 +391,9 @@ FIRST = {
     "planner": ["core/test_planner.py"],
     "policies": ["core/test_policies.py", "core/test_downstream_table.py"],
     "queue": ["core/test_queue.py"],
+    "resume": ["core/test_resume.py"],
     "summary": ["core/test_summary.py"],
+    "tail": ["core/test_resume.py", "core/test_scheduler.py"],
 }
 SCHEDULER_FIRST = ["core/test_scheduler.py", "core/test_transitions.py", "core/test_downstream_table.py"]
 

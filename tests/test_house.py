@@ -41,6 +41,19 @@ ERRORS = {
         "one\ntwo\n  fix: do it",
     ),
     errors.UsageError: (([errors.Problem(what="-J 'x' is wrong")],), "-J 'x' is wrong"),
+    errors.StateError: (
+        ([errors.Problem(what="it is a text", fix="move it away")],),
+        "it is a text\n  fix: move it away",
+    ),
+    errors.StateLocked: (([errors.Problem(what="pid 7 holds it")],), "pid 7 holds it"),
+    errors.StateLost: (
+        (errors.Problem(what="the disk is full", at=("/state.db",), fix="make room"),),
+        "the disk is full\n  at: /state.db\n  fix: make room",
+    ),
+    errors.AlreadyEnded: (
+        ("a", "r1"),
+        "job 'a' has ended in run r1 already\n  fix: this is a bug in jobtest",
+    ),
     errors.IllegalTransition: (
         ("a", "ended", "JobEnded"),
         "job 'a' is ended and cannot take JobEnded\n"

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 __all__ = ["from_data", "to_data"]
 
 T = TypeVar("T")
+PLAIN = frozenset({str, int, float, bool, type(None)})
 _FIELDS: dict[type, tuple[tuple[str, object, Any], ...]] = {}
 
 
@@ -26,10 +27,10 @@ def to_data(value: object) -> dict[str, object]:
             and dataclasses of such.
     """
     out: dict[str, object] = {}
-    for name, default, _ in _fields_of(type(value)):
+    for name, default, _ in _FIELDS.get(type(value)) or _fields_of(type(value)):
         this = getattr(value, name)
-        if default is MISSING or this != default:
-            out[name] = _to_json(this)
+        if this is not default and (default is MISSING or this != default):
+            out[name] = this if type(this) in PLAIN else _to_json(this)
     return out
 
 

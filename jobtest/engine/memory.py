@@ -100,7 +100,7 @@ class Memory:
     def begin(self, plan: Plan, changes: tuple[Change, ...] = ()) -> None:
         """Write down that a run of this plan begins, and what else is to be known from then on."""
         self._plan = plan
-        text = json.dumps(plan_to_data(plan), separators=(",", ":"))
+        text = json.dumps(plan_to_data(plan), separators=(",", ":"), default=repr)
         self._write(RunKept(replace(self.record, jobs=len(plan.graph)), text), *changes)
 
     def entry(self, entry: Entry, summary: Summary, taken: Callable[[str], Mapping[str, str]]) -> None:
@@ -240,8 +240,8 @@ def _after(
     checks = [phase.seconds for phase in phases if phase.phase is Phase.CHECK]
     runs = [phase.seconds for phase in phases if phase.phase is Phase.RUN and phase.ok]
     inputs = {id: past.inputs[id] for take in job.takes for id in take.upstream if id in past.inputs}
-    now = replace(
-        past,
+    changed = outcome is Outcome.CHANGED
+    return Past(
         run=entry.run,
         at=entry.at,
         definition=job.definition,
@@ -250,9 +250,9 @@ def _after(
         check_seconds=checks[-1] if checks else past.check_seconds,
         run_seconds=runs[-1] if runs else past.run_seconds,
         value=record.value if record.value or runs else past.value,
-        doubt="",
+        changed_run=entry.run if changed else past.changed_run,
+        changed_at=entry.at if changed else past.changed_at,
     )
-    return replace(now, changed_run=entry.run, changed_at=entry.at) if outcome is Outcome.CHANGED else now
 
 
 def _differ(past: Past, now: Past) -> bool:

@@ -101,7 +101,7 @@ class FileLock:
         return None if taken else self._read_info()
 
     def _try(self) -> bool:
-        try:
+        try:  # `_fd` is set before it is locked: a child that is forked in between must close it, too
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise _unusable(self._path, error) from error

@@ -53,7 +53,7 @@ class Crashed:
         project: The folder, as the last run left it; a copy is removed when `verify` has returned.
         statuses: Exit status of each run: -9 of the first, 0 of the last.
         ran: For each run the ids of the jobs whose run phase began, in order.
-        done: For each run the ids of the jobs that it could report as changed, or as unchanged by their check.
+        done: For each run the ids of the jobs that it could report as done: changed, or the check held.
         output: For each run what it printed.
     """
 
@@ -75,7 +75,7 @@ def crash_points(
     most: int = 3,
     timeout: float = 60.0,
 ) -> list[Crashed]:
-    """Kill `pytest --orchestrate --job-resume` before and after each commit, start it again, return what came.
+    """Kill `pytest --orchestrate --job-resume` before and after each commit; return what came of going on.
 
     Each point has a fresh folder, in which one run is killed (SIGKILL) and the same command is started again
     until it ends with 0. Asserted is that it does, that every job has ended well then, and that no job runs
@@ -138,9 +138,9 @@ class _Run:
 
     @property
     def done(self) -> frozenset[str]:
-        """The jobs that it may have reported as done: an end without check and run says nothing."""
-        asked = {*self.all("ran", "checked")}
-        return frozenset(id for id in self.all("changed", "unchanged") if id in asked)
+        """The jobs that it may have reported as done; that nobody needed one is no more than that."""
+        checked = {*self.all("checked")}
+        return frozenset([*self.all("changed"), *(id for id in self.all("unchanged") if id in checked)])
 
     @property
     def unended(self) -> list[str]:

@@ -3,12 +3,16 @@
 import json
 from dataclasses import replace
 
+import pytest
+
+from jobtest.core.errors import StateError
 from jobtest.core.events import Entry, JobEnded, PhaseEnded, PhaseStarted, RetryPlanned, RunEnded, RunStarted
 from jobtest.core.graph import Graph
 from jobtest.core.kept_plan import plan_to_data
 from jobtest.core.model import Failure, Job, Kind, Outcome, Phase, Retry, Verdict
 from jobtest.core.planner import make_plan
 from jobtest.core.summary import summarize
+from jobtest.state.memory import MemoryStore
 from jobtest.state.store import CleanupDone, CleanupOwed, Owner, RunKept, RunRecord
 
 STARTED = 1_769_853_600.0
@@ -189,3 +193,51 @@ def shop(run=FIRST, start=STARTED, **record):
     journal.phase(j["untidy"], Phase.CLEANUP, Verdict.RAISED, "OSError: still open")
     journal.phase(j["fetch"], Phase.CLEANUP)
     return journal.over(1)
+
+
+def store_of(*journals, owner=ME):
+    """A store with these runs, owned by `owner`, or by nobody any more."""
+    store = MemoryStore()
+    store.own(ME if owner is None else owner)
+    for journal in journals:
+        journal.keep(store)
+    return Left(store) if owner is None else store
+
+
+class Left:
+    """What is to be read of a store whose owner is gone."""
+
+    def __init__(self, store):
+        self._store = store
+
+    def owner(self):
+        return None
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+
+def cut(journal, events):
+    """The journal of a run that was killed after so many events."""
+    left = events
+    for at, change in enumerate(journal.changes):
+        left -= change in journal.entries
+        if left < 0:
+            journal.changes = journal.changes[:at]
+            break
+    return journal
+
+
+def at_event(job, phase):
+    """How many events of a shop there are until a phase has started."""
+    started = (
+        entry.seq for entry in shop().entries if entry.event == PhaseStarted(f"{SHOP}job_{job}", 1, phase)
+    )
+    return next(started) + 1
+
+
+def damaged(what):
+    """Expect the error of a run, the first one, that cannot be rebuilt."""
+    return pytest.raises(
+        StateError, match=f"^run {run_id(1)} cannot be read: {what}\n  at: memory://\n  fix: "
+    )

@@ -1,8 +1,10 @@
 """The command line itself: which project is meant, mistakes, and how answers get out."""
 
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -116,6 +118,18 @@ def test_there_is_help(capsys, command):
         main([*command.split(), "--help"])
     assert ended.value.code == 0
     assert f"usage: jobtest {command}".rstrip() in capsys.readouterr().out
+
+
+def test_every_command_and_option_is_documented(capsys):
+    documented = (Path(__file__).parents[2] / "docs" / "history.md").read_text(encoding="utf-8")
+    commands = ["runs", "show", "explain", "report", "prune", "backup"]
+    for command in commands:
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+    options = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out)) - {"--help"}
+    assert len(options) == 7
+    assert [name for name in options if f"{name}" not in documented] == []
+    assert [name for name in commands if f"`jobtest {name}" not in documented] == []
 
 
 # --- how answers get out ---

@@ -1,10 +1,14 @@
 """A state with everything in it, what can be read of one, and a life to be cut short."""
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import pytest
 
 from jobtest.core.events import Entry, JobEnded, PhaseEnded, PhaseStarted, RunStarted
 from jobtest.core.model import Command, Outcome, Phase, Verdict
@@ -106,6 +110,23 @@ def said(error):
     """Return the only problem of an error."""
     (problem,) = error.value.problems
     return problem
+
+
+strace = pytest.mark.skipif(
+    shutil.which("strace") is None or not sys.platform.startswith("linux"), reason="needs strace"
+)
+
+
+def faulty(arguments, *faults, log="/dev/null"):
+    """Run Python with some system calls failing; a fault is `CALL:error=ENOSPC:when=3` and the like."""
+    traced = ["strace", "-f", "-qq", "-o", str(log)]
+    for fault in faults:
+        traced += ["-e", f"trace={fault.partition(':')[0]}", "-e", f"inject={fault}"]
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": f"{root}:{Path(__file__).parent}"}
+    return subprocess.run(
+        [*traced, sys.executable, *arguments], capture_output=True, text=True, env=environment, timeout=60
+    )
 
 
 def life(path, jobs):

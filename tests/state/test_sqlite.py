@@ -8,7 +8,19 @@ import threading
 from contextlib import closing
 
 import pytest
-from sqlite_scenes import LARGE, LONG, ME, as_killed, changed, fill, opened, read, read_and_close, said, started
+from sqlite_scenes import (
+    LARGE,
+    LONG,
+    ME,
+    as_killed,
+    changed,
+    fill,
+    opened,
+    read,
+    read_and_close,
+    said,
+    started,
+)
 
 from jobtest.core.errors import AlreadyEnded, StateError
 from jobtest.core.events import Entry, JobEnded

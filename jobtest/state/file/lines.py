@@ -107,11 +107,14 @@ def lines_of(path: Path, upto: int | None = None) -> Iterator[tuple[int, bytes]]
         StateError: it cannot be read, or is not what was written.
     """
     left = size_of(path) if upto is None else upto
+    number = 0
     try:
         with path.open("rb") as stream:
-            for number, line in enumerate(stream, 1):
+            while left > 0:
+                line = stream.readline(left)
                 left -= len(line)
-                if left < 0 or not line.endswith(b"\n"):
+                number += 1
+                if not line.endswith(b"\n"):
                     return
                 if not is_sound(line):
                     raise damaged(path, number, "its checksum is wrong")
@@ -145,7 +148,7 @@ def _tail(path: Path) -> list[bytes]:
         with path.open("rb") as stream:
             begin = max(stream.seek(0, os.SEEK_END) - BLOCK, 0)
             stream.seek(begin)
-            lines = stream.read().splitlines(keepends=True)
+            lines = stream.read(BLOCK).splitlines(keepends=True)
     except FileNotFoundError:
         return []
     except OSError as error:

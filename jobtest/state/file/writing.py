@@ -29,6 +29,10 @@ FEW = 1000
 """Lines of what is known that are never worth a rewrite."""
 
 
+DELAY = 0.1
+"""Seconds after which a commit is on the disk, if it is not to be there at once."""
+
+
 class _To(Enum):
     """Where a change goes that goes to no journal."""
 
@@ -65,7 +69,7 @@ class Writer:
         except OSError as error:
             raise unwritable(layout.known, error) from error
         self._place = _place(layout.top)
-        self._group = GroupSync(self._unsynced.sync)
+        self._group = GroupSync(self._unsynced.sync, DELAY)
 
     @property
     def pending(self) -> bool:

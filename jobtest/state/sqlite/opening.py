@@ -18,7 +18,7 @@ from jobtest.core.errors import StateError
 from jobtest.core.version import VERSION
 from jobtest.state.sqlite.disk import beside, put_in_place
 from jobtest.state.sqlite.marker import forget
-from jobtest.state.sqlite.problems import ANOTHER, BACK, refused, unreadable, unwritable
+from jobtest.state.sqlite.problems import ANOTHER, BACK, FAILURES, refused, unreadable, unwritable
 from jobtest.state.sqlite.schema import APPLICATION, CURRENT, LONGEST, PAGE_SIZE, Schema, spelled
 
 __all__ = ["BUSY", "check", "copy", "create", "open_reading", "open_writing"]
@@ -45,7 +45,7 @@ def open_reading(path: Path, schema: Schema = CURRENT) -> sqlite3.Connection | N
     try:
         connection = _connect_reading(path)
         return connection if version == schema.version else _migrated_in_memory(path, connection, schema)
-    except sqlite3.DatabaseError as error:
+    except FAILURES as error:
         raise unreadable(path, error) from error
 
 
@@ -63,7 +63,7 @@ def open_writing(path: Path, schema: Schema = CURRENT) -> sqlite3.Connection:
         else:
             create(path, schema)
         connection = _connect(path, "mode=rw")
-    except (OSError, sqlite3.DatabaseError) as error:
+    except (OSError, *FAILURES) as error:
         raise unwritable(path, error) from error
     try:
         _write_ahead(path, connection)
@@ -73,7 +73,7 @@ def open_writing(path: Path, schema: Schema = CURRENT) -> sqlite3.Connection:
             copy(connection, beside(path, f".v{version}"))
             _migrate(path, connection, version, schema)
         return connection
-    except (OSError, sqlite3.DatabaseError) as error:
+    except (OSError, *FAILURES) as error:
         connection.close()
         raise unwritable(path, error) from error
     except BaseException:
@@ -104,7 +104,7 @@ def create(path: Path, schema: Schema = CURRENT) -> None:
 
     Raises:
         StateError: the file system cannot hold one.
-        OSError, sqlite3.DatabaseError: it cannot be written.
+        OSError, sqlite3.Error: it cannot be written.
     """
     new = beside(path, ".new")
     _start(new)
@@ -127,7 +127,7 @@ def copy(connection: sqlite3.Connection, path: Path) -> None:
     """Write a copy of a database to `path`: what was committed when the copying began.
 
     Raises:
-        OSError, sqlite3.DatabaseError: it cannot be written or read; what was at `path` is as it was.
+        OSError, sqlite3.Error: it cannot be written or read; what was at `path` is as it was.
     """
     new = beside(path, ".new")
     _start(new)
@@ -209,8 +209,12 @@ def _check(path: Path, identity: tuple[int, ...], schema: Schema) -> int:
     try:
         # Without a log nobody has it open, and nobody needs to know that we look.
         with closing(_connect(path, "mode=ro" if has_log else "mode=ro&immutable=1")) as connection:
-            return _examine(path, connection, schema)
-    except sqlite3.DatabaseError as error:
+            version = _examine(path, connection, schema)
+            (page,) = connection.execute("PRAGMA page_size").fetchone()
+        if size % page and not has_log:  # SQLite itself fills up a page that was cut
+            raise refused(path, "the state is damaged: its end is missing", BACK)
+        return version
+    except FAILURES as error:
         raise unreadable(path, error) from error
 
 
@@ -242,7 +246,7 @@ def _other(connection: sqlite3.Connection, application: int) -> str:
 
 
 def _maker(connection: sqlite3.Connection) -> str:
-    with suppress(sqlite3.DatabaseError):
+    with suppress(*FAILURES):
         for (version,) in connection.execute("SELECT value FROM meta WHERE key = 'version'"):
             return str(version)[:40]
     return "of a later version"

@@ -7,13 +7,16 @@ from pathlib import Path
 
 from jobtest.core.errors import Problem, StateError
 
-__all__ = ["CONSTRAINT", "reason", "refused", "unreadable", "unwritable"]
+__all__ = ["FAILURES", "Failure", "reason", "refused", "unreadable", "unwritable"]
 
 ANOTHER = "remove it, or name another state with --job-state"
 BACK = "put a copy of it back, or move it away: every job is then checked anew"
 
-CONSTRAINT = 19
-"""SQLITE_CONSTRAINT, the primary code of what the schema refuses."""
+FAILURES = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite raises: the message of an error may quote damaged text, and then that is the error."""
+
+Failure = sqlite3.Error | UnicodeDecodeError
+
 _BUSY, _READONLY, _CORRUPT, _FULL, _CANTOPEN, _NOTADB = 5, 8, 11, 13, 14, 26
 
 
@@ -22,7 +25,7 @@ def refused(path: Path, what: str, fix: str) -> StateError:
     return StateError([Problem(what=what, at=(str(path),), fix=fix)])
 
 
-def unreadable(path: Path, error: sqlite3.Error | OSError) -> StateError:
+def unreadable(path: Path, error: Failure | OSError) -> StateError:
     """Return what to say when a state cannot be read."""
     code = _code(error)
     if code == _NOTADB:
@@ -38,7 +41,7 @@ def unreadable(path: Path, error: sqlite3.Error | OSError) -> StateError:
     return refused(path, f"the state is damaged: {reason(error)}", BACK)
 
 
-def unwritable(path: Path, error: sqlite3.Error | OSError) -> StateError:
+def unwritable(path: Path, error: Failure | OSError) -> StateError:
     """Return what to say when a state cannot be written before anything was."""
     if _code(error) in (_NOTADB, _CORRUPT, _BUSY):
         return unreadable(path, error)
@@ -49,14 +52,12 @@ def unwritable(path: Path, error: sqlite3.Error | OSError) -> StateError:
     )
 
 
-def reason(error: sqlite3.Error | OSError) -> str:
+def reason(error: Failure | OSError) -> str:
     """Return why something failed, in a few words."""
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return str(error)
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-def _code(error: sqlite3.Error | OSError) -> int:
+def _code(error: Failure | OSError) -> int:
     """Return SQLite's primary result code, 0 if there is none."""
     code: int = getattr(error, "sqlite_errorcode", 0)
     return code & 0xFF

@@ -16,7 +16,7 @@ from jobtest.core.past import Past
 from jobtest.state.codec import digest_of
 from jobtest.state.sqlite import rows
 from jobtest.state.sqlite.opening import copy, open_reading
-from jobtest.state.sqlite.problems import BACK, refused, unreadable
+from jobtest.state.sqlite.problems import BACK, FAILURES, refused, unreadable
 from jobtest.state.sqlite.rows import event_id, key, value_id
 from jobtest.state.sqlite.values import ValueFiles
 from jobtest.state.store import Owed, RunRecord
@@ -134,7 +134,7 @@ class Reader:
         """Write a copy to `path` and return the digests of the values that are in files.
 
         Raises:
-            OSError, sqlite3.DatabaseError: it cannot be written.
+            OSError, sqlite3.Error: it cannot be written.
         """
         connection = self._connected()
         if connection is None:
@@ -214,7 +214,7 @@ class Reader:
             return []
         try:
             return connection.execute(statement, bound).fetchall()
-        except sqlite3.DatabaseError as error:
+        except FAILURES as error:
             raise unreadable(self._path, error) from error
 
     def _connected(self) -> sqlite3.Connection | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from jobtest.state.lock import FileLock
 from jobtest.state.sqlite import pruning, rows
 from jobtest.state.sqlite.disk import beside, make_folder
 from jobtest.state.sqlite.opening import check
-from jobtest.state.sqlite.problems import refused, unreadable, unwritable
+from jobtest.state.sqlite.problems import FAILURES, refused, unreadable, unwritable
 from jobtest.state.sqlite.reading import Reader
 from jobtest.state.sqlite.rows import Row
 from jobtest.state.sqlite.values import ValueFiles
@@ -137,7 +136,7 @@ class SqliteStore:
                 digests = self._read().copy(target)
             for digest in digests:
                 copies.put(digest, self._files.get(digest), sync=True)
-        except (OSError, sqlite3.DatabaseError) as error:
+        except (OSError, *FAILURES) as error:
             raise unwritable(target, error) from error
 
     # --- writing ---

@@ -9,7 +9,7 @@ import errno
 import os
 import sqlite3
 from collections.abc import Iterable
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,7 +18,7 @@ from jobtest.core.version import VERSION
 from jobtest.state.sqlite.disk import beside, sync_file
 from jobtest.state.sqlite.marker import Marker, compare, mark
 from jobtest.state.sqlite.opening import BUSY, open_writing
-from jobtest.state.sqlite.problems import BACK, reason, refused, unwritable
+from jobtest.state.sqlite.problems import BACK, FAILURES, Failure, reason, refused, unwritable
 from jobtest.state.sqlite.rows import OUTCOME, Row, text_of
 from jobtest.state.sync import GroupSync
 
@@ -59,7 +59,7 @@ class Writer:
             self._epoch = _take_over(path, self._connection)
             self._place = _place(self._name)
             self._log = os.open(beside(path, "-wal"), os.O_RDONLY | os.O_CLOEXEC)
-        except (OSError, sqlite3.DatabaseError) as error:
+        except (OSError, *FAILURES) as error:
             self._connection.close()
             raise unwritable(path, error) from error
         except BaseException:
@@ -104,7 +104,7 @@ class Writer:
             self._transact(rows, "FULL" if full else "NORMAL")
             if not full and self._durability == "auto":
                 self._group.soon()
-        except (OSError, sqlite3.DatabaseError) as error:
+        except (OSError, *FAILURES) as error:
             self.lose(error)
 
     def sync(self) -> None:
@@ -131,7 +131,7 @@ class Writer:
             self._group.close()
             self.commit([("UPDATE meta SET value = '1' WHERE key = 'clean'", ())], at_once=True)
             self._shorten_log()
-        except (OSError, sqlite3.DatabaseError) as error:
+        except (OSError, *FAILURES) as error:
             self.lose(error)
         self._lost = Problem(
             what="the state is closed", at=(str(self._path),), fix="this is a bug in jobtest"
@@ -139,7 +139,7 @@ class Writer:
         self._disconnect()
         os.close(self._log)
 
-    def lose(self, error: OSError | sqlite3.Error) -> NoReturn:
+    def lose(self, error: OSError | Failure) -> NoReturn:
         """End all writing because of an error.
 
         Raises:
@@ -195,9 +195,10 @@ class Writer:
         after a failed write nobody knows what the log holds.
         """
         self._lost = problem
-        with suppress(sqlite3.Error), closing(_guard(self._path)):
-            self._disconnect()
+        guard = _guard(self._path)
         self._disconnect()
+        if guard is not None:
+            guard.close()
         with suppress(OSError):
             self._group.close()
         os.close(self._log)
@@ -207,7 +208,7 @@ class Writer:
         self._cursor.close()  # with a statement of its own it would keep the connection alive
         self._connection.close()
 
-    def _explain(self, error: OSError | sqlite3.Error) -> Problem:
+    def _explain(self, error: OSError | Failure) -> Problem:
         if getattr(error, "sqlite_errorcode", 0) == _FULL or getattr(error, "errno", 0) == errno.ENOSPC:
             return self._problem(f"state disk is full: {self._path}", "make room and run again")
         return self._problem(f"the state cannot be written: {reason(error)}", "mend the disk and run again")
@@ -252,8 +253,14 @@ def _place(path: str) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _guard(path: Path) -> sqlite3.Connection:
-    """Return a connection that has read, and so keeps others from being the last one."""
-    made = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
-    made.execute("SELECT count(*) FROM meta").fetchone()
+def _guard(path: Path) -> sqlite3.Connection | None:
+    """Return a connection that has read, and so keeps others from being the last one; None if it cannot."""
+    made = None
+    try:
+        made = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+        made.execute("SELECT count(*) FROM meta").fetchone()
+    except FAILURES:
+        if made is not None:
+            made.close()
+        return None
     return made
