@@ -13,9 +13,9 @@ from contextlib import closing
 from pathlib import Path
 
 from jobtest.cli.project import open_state, settings_of
-from jobtest.core.errors import Problem, UsageError
+from jobtest.core.errors import Problem, UsageError, did_you_mean
 from jobtest.reports import history
-from jobtest.state.store import Owner, RunRecord, RunsDropped, Store
+from jobtest.state.store import CleanupDone, Owner, RunRecord, RunsDropped, Store
 
 __all__ = ["backup", "explain", "prune", "report", "runs", "show"]
 
@@ -76,6 +76,8 @@ def _write(file: str, write: Callable[[str], None]) -> str:
 
 def prune(arguments: Namespace) -> str:
     """Forget older runs. Kept are the newest ones, the newest that has not ended, and what owes a cleanup."""
+    if arguments.owed is not None:
+        return _forget_owed(arguments)
     keep = arguments.keep if arguments.keep is not None else settings_of(arguments).keep_runs
     with closing(open_state(arguments)) as store:
         if not arguments.dry_run:
@@ -89,6 +91,20 @@ def prune(arguments: Namespace) -> str:
     number = len(old)
     total = f"{did} {number or 'no'} run{'s' if number != 1 else ''}"
     return "".join(f"{line}\n" for line in [*lines, total])
+
+
+def _forget_owed(arguments: Namespace) -> str:
+    with closing(open_state(arguments)) as store:
+        owed = [one.job for one in store.owed()]
+        if arguments.owed not in owed:
+            what = f"job {arguments.owed!r} owes no cleanup"
+            fix = did_you_mean(arguments.owed, owed, what="cleanups are owed by")
+            raise UsageError([Problem(what=what, fix=fix or "no cleanup is owed")])
+        if not arguments.dry_run:
+            store.own(_owner())
+            store.write(CleanupDone(arguments.owed))
+            store.commit(at_once=True)
+    return f"{'would forget' if arguments.dry_run else 'forgot'} the cleanup of {arguments.owed}\n"
 
 
 def _prunable(store: Store, keep: int) -> Sequence[RunRecord]:

@@ -105,6 +105,7 @@ def _parser() -> _Parser:
 
     prune = command("prune", commands.prune)
     prune.add_argument("--keep", type=_whole, metavar="N", help="how many; default: the setting keep_runs")
+    prune.add_argument("--owed", metavar="ID", help="forget only the cleanup that this job owes")
     prune.add_argument("--dry-run", action="store_true", help="say what would be forgotten")
     backup = command("backup", commands.backup)
     backup.add_argument("file", metavar="FILE", help="a file that is not there yet")

@@ -91,7 +91,15 @@ class ReportFiles:
         from jobtest.reports.json_report import report_data, write_json
 
         try:
-            write_json(file, report_data(engine.summary, engine.values))
+            record = engine.memory.record
+            data = report_data(
+                engine.summary,
+                engine.values,
+                context=record.context or None,
+                resumed_from=record.resumed_from or None,
+                record=record,
+            )
+            write_json(file, data)
             self.written.append(file)
         except OSError as error:
             self.errors.append(f"--job-report cannot be written: {error}")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from jobtest.core.errors import Problem, UsageError
+from jobtest.core.errors import Problem, StateError, UsageError
 from jobtest.core.estimate import estimate
 from jobtest.core.graph import Graph
 from jobtest.core.kept_plan import plan_from_data
@@ -122,7 +122,12 @@ class Recollection:
         last = self._last_applied()
         killed = last is not None and last.ended_at is None
         if last is not None and (killed or goes_on):
-            self._look_at(last, graph, found, goes_on=goes_on)
+            try:
+                self._look_at(last, graph, found, goes_on=goes_on)
+            except UsageError as error:
+                if goes_on or isinstance(error, StateError):
+                    raise
+                found.lines += [problem.what for problem in error.problems]
         elif goes_on:
             found.lines.append("nothing to resume: there is no earlier run; this is a new one")
         self._inherit(graph, run, found, keep=keep)
@@ -162,7 +167,7 @@ class Recollection:
             return plan_from_data(json.loads(self.store.plan(record.id) or "{}"))
         except ValueError as error:
             what = f"the plan of run {record.id} cannot be read: {error}"
-            fix = f"leave out --job-resume, or forget the run: jobtest prune {record.id}"
+            fix = "run without --job-resume and --lf"
             raise UsageError([Problem(what=what, at=(self.store.url,), fix=fix)]) from error
 
     def _doubt(self, last: RunRecord, graph: Graph, left: Mapping[str, Left], found: Recovered) -> None:
@@ -184,7 +189,7 @@ class Recollection:
         gone = [one.job for one in owed if one.job not in graph or not graph[one.job].has_cleanup]
         if gone:
             what = f"{_named(gone)}: a cleanup is owed, and there is no cleanup function any more"
-            found.lines.append(f"{what}; `jobtest prune --owed` forgets it")
+            found.lines.append(f"{what}; `jobtest prune --owed ID` forgets it")
         here = [graph[id].label for id in found.owed if id not in gone]
         if here:
             when = "first" if found.first else "at the end"

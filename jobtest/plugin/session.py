@@ -274,6 +274,13 @@ class Orchestration:
         self.memory = memory
         if options.command in WRITES:
             owner = owner_of(self._record(Plan(Graph([]), {}, {})))
+            holder = memory.store.owner() if options.lock_timeout else None
+            reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+            if holder is not None and reporter is not None:
+                reporter.ensure_newline()
+                reporter.write_line(
+                    f"waiting up to {options.lock_timeout:g} s for pid {holder.pid}: {holder.command}"
+                )
             memory.own(owner, options.lock_timeout)
         self.told += memory.read(project.graph, project.items)
         self._found = memory.recover(

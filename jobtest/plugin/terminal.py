@@ -149,6 +149,9 @@ class Terminal:
 
     def _again(self, summary: Summary) -> list[str]:
         """Return the command that tries again what failed, to be copied."""
+        if summary.stopped and self._of.engine is not None and self._of.engine.interrupted:
+            again = [arg for arg in map(str, self._of.config.invocation_params.args) if arg != "--job-resume"]
+            return [f"again: {shlex.join(['pytest', *again, '--job-resume'])}"]
         failed = [id for id, record in summary.jobs.items() if record.outcome is Outcome.FAILED]
         if not failed or summary.command is not Command.APPLY:
             return []

@@ -1,7 +1,7 @@
 """The JSON report, schema 1 (PRODUCT 12): one run, whole, for programs and for whoever looks for the cause.
 
-Additions to the schema as PRODUCT prints it: `close` of a job (what became of what it held open), `log` of
-an attempt, `text` of a phase (the traceback). Times are UTC, durations seconds. A job that never started
+Additions to the schema as PRODUCT prints it: `environment`, `close` of a job (what became of what it held
+open), `log` of an attempt, `text` of a phase (the traceback). Times are UTC, durations seconds. A job that never started
 has null as `order` and `started_at`.
 """
 
@@ -16,10 +16,14 @@ from jobtest.core.summary import AttemptRecord, JobRecord, PhaseRecord, Summary
 from jobtest.reports.files import write_whole
 from jobtest.reports.plain_data import NotPlain, plain_data
 from jobtest.reports.times import iso_utc, micro
+from jobtest.state.store import RunRecord
 
 __all__ = ["SCHEMA", "report_data", "write_json"]
 
 SCHEMA = 1
+ENVIRONMENT = ("cwd", "revision", "host", "version", "python", "platform")
+"""What a report tells of where a run was made; `version` is that of jobtest."""
+
 ONLY_OF_PLANS = (Outcome.WOULD_RUN, Outcome.UNKNOWN)
 """Outcomes that only a plan gives; they appear in the totals only when there are any."""
 
@@ -31,6 +35,7 @@ def report_data(
     context: str | None = None,
     resumed_from: str | None = None,
     exit_status: int | None = None,
+    record: RunRecord | None = None,
 ) -> dict[str, object]:
     """Return a run as JSON data; the same summary and values always give the same data.
 
@@ -40,6 +45,7 @@ def report_data(
         context: Name of the context, if there is one.
         resumed_from: Id of the run that this one goes on with, if it does.
         exit_status: Of the process, if it is known better than the summary knows.
+        record: Who ran it, where, with what; becomes `environment`.
     """
     return {
         "schema": SCHEMA,
@@ -53,6 +59,7 @@ def report_data(
         "workers": summary.workers,
         "totals": _totals(summary),
         "critical_path": summary.critical_path(),
+        "environment": {name: getattr(record, name) for name in ENVIRONMENT} if record is not None else None,
         "jobs": [_job(summary, job, values) for job in summary.plan.graph],
     }
 

@@ -53,9 +53,7 @@ class Known:
         for job, past in self.pasts.items():
             yield PastKept(job, past)
         if self.turn > max((one.turn for one in self.owed.values()), default=0):
-            yield Owed(
-                "", "", self.turn
-            )  # turns rise for ever: the highest counts even if it is owed no more
+            yield Owed("", "", self.turn)  # turns rise for ever: the highest counts even if it is done
             yield CleanupDone("")
         yield from self.owed.values()
         for job, texts in self.checkpoints.items():

@@ -218,3 +218,24 @@ def test_a_state_that_cannot_be_copied_says_what_to_do(project):
         "memory:// cannot be backed up by jobtest\n"
         "  fix: back it up by the means of what holds it, while no run is under way\n"
     )
+
+
+def test_prune_owed_forgets_one_cleanup(tmp_path, capsys):
+    from jobtest.cli.main import main
+    from jobtest.state.opening import open_store
+    from jobtest.state.store import CleanupOwed, Owner
+
+    store = open_store("", tmp_path)
+    store.own(Owner(host="h", pid=1, since=0.0, command="c"))
+    store.write(CleanupOwed("job_a.py::job_a", "r1"))
+    store.write(CleanupOwed("job_a.py::job_b", "r1"))
+    store.close()
+    assert main(["--root", str(tmp_path), "prune", "--owed", "job_a.py::job_x"]) == 4
+    assert "owes no cleanup" in capsys.readouterr().err
+    assert main(["--root", str(tmp_path), "prune", "--owed", "job_a.py::job_a", "--dry-run"]) == 0
+    assert main(["--root", str(tmp_path), "prune", "--owed", "job_a.py::job_a"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said == ["would forget the cleanup of job_a.py::job_a", "forgot the cleanup of job_a.py::job_a"]
+    store = open_store("", tmp_path)
+    assert [one.job for one in store.owed()] == ["job_a.py::job_b"]
+    store.close()

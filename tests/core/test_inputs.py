@@ -159,6 +159,23 @@ def test_a_stored_value_spares_its_job_from_being_made_again():
     assert run.outcomes() == {"source": Outcome.UNCHANGED, "sink": Outcome.CHANGED}
 
 
+def test_who_was_woken_wants_nothing_but_others_still_may():
+    """`deploy` waits for `image`, which rests for `build`, which waits for `deploy`: nothing else can go on."""
+    image = Job.of("image", takes=["build"], check=True)
+    deploy = Job.of("deploy", takes=["build"], needs=["image"], check=True)
+    run = drive(
+        BUILD,
+        image,
+        deploy,
+        acts={"deploy check": NO, "deploy recheck": Verdict.OK},
+        digests={"build": "b"},
+        build=past("b"),
+        image=past("i", build="b"),
+        deploy=past("d"),
+    )
+    assert run.started(Phase.RUN) == ["build", "deploy"]
+
+
 def test_a_run_alone_takes_stored_values():
     graph = Graph([BUILD, Job.of("deploy", takes=["build"])])
     plan = make_plan(graph, select=["deploy"], alone=True, pasts={"build": past("v")})

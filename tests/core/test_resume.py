@@ -138,7 +138,7 @@ def test_a_retry_that_was_waited_for_comes_when_it_is_due_and_attempts_are_not_g
     run.executor.clock.advance(30.0)
     run.to_the_end()
     ran = next(e.at for e in run.entries if isinstance(e.event, PhaseStarted))
-    assert ran == pytest.approx(kept[-1].at + 100.0)
+    assert ran - kept[-1].at == pytest.approx(100.0)
     assert run.outcomes() == {"a": Outcome.FAILED}
     assert len(run.started(Phase.RUN)) == 1
 
@@ -173,6 +173,14 @@ def test_a_job_is_made_again_if_its_value_is_wanted_and_cannot_be_had():
     entries = cut(first, before=starts("b", Phase.RUN))
     _, without = go_on(jobs, entries, first.plan)
     assert "a" not in without
+
+
+def test_a_value_from_before_a_run_that_was_killed_is_not_taken_for_that_of_the_lost_attempt():
+    jobs = [Job.of("a", check=True), Job.of("b", takes=["a"])]
+    resumed = {"a": Resumed(run="r1", attempt=2, lost=1, entered=True)}
+    pasts = {"a": Past(run="r0", value="old")}
+    run = Drive(make_plan(Graph(jobs), resumed=resumed, pasts=pasts)).to_the_end()
+    assert run.started(Phase.RUN) == ["a", "b"]
 
 
 def test_what_a_job_held_open_is_opened_again_for_those_that_use_it():

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,26 @@ SOURCE = Path(__file__).parent / "project"
 RESUME = ("--job-resume", "-v")
 PATIENCE = 60.0
 """Seconds after which a run that should have ended is said to hang."""
+
+FETCHES, PARSES = [f"fetch[{row}]" for row in range(4)], [f"parse[{row}]" for row in range(4)]
+SENDS, CLIENTS = [f"send[{to}]" for to in ("eu", "us", "jp")], [f"client[{to}]" for to in ("eu", "us", "jp")]
+UPSTREAM = {
+    **dict.fromkeys([*FETCHES, "token", "flaky", "stubborn", "server", "later", "version"], ()),
+    **{parse: (fetch,) for parse, fetch in zip(PARSES, FETCHES, strict=True)},
+    "merge": PARSES,
+    "gate": ("merge",),
+    "report": ("merge",),
+    **dict.fromkeys(SENDS, ("token",)),
+    "notice": SENDS,
+    **dict.fromkeys(CLIENTS, ("server",)),
+    "deploy": ("later", "version"),
+    **dict.fromkeys(["steps", "copied", "beat"], ()),
+    "final": ("merge", "report", "notice", "flaky", *CLIENTS, "deploy", "steps", "gate"),
+    "last": ("final",),
+}
+"""What each job of the project waits for."""
+
+ALL = frozenset(UPSTREAM)
 
 OUTCOMES = "CHANGED|UNCHANGED|FAILED|BLOCKED|SKIPPED|CANCELLED"
 REPORTED = re.compile(rf"^\S*::(?:job|check)_(\S+) ({OUTCOMES})\b", re.MULTILINE)
@@ -66,9 +87,17 @@ class Child:
         self.number, self.process, self.output = number, process, output
         self.began = time.monotonic()
 
-    def kill(self):
-        self.process.kill()
-        return self.end()
+    def sleep(self, seconds):
+        """Wait for some time, or for its end."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
+
+    def wait_until_it_says(self, text, timeout=PATIENCE):
+        """Wait until it has printed something, or has ended."""
+        until = time.monotonic() + timeout
+        while text not in self._said() and self.process.poll() is None:
+            assert time.monotonic() < until, f"it does not say {text!r}:\n{self._said()}"
+            time.sleep(0.002)
 
     def end(self, timeout=PATIENCE):
         """Wait for its end; one that hangs is killed, and an error."""
@@ -90,12 +119,13 @@ class Project:
     Attributes:
         folder: Where it is.
         lives: Those that are over.
+        jobs: Those that take part.
     """
 
-    def __init__(self, folder, *args, source=None, state=""):
-        self.folder = Path(shutil.copytree(source or template(), folder))
+    def __init__(self, folder, *args, state="", jobs=ALL):
+        self.folder = Path(shutil.copytree(template(), folder))
         self.lives = []
-        self.args, self.state = args, state
+        self.args, self.state, self.jobs = args, state, jobs
         self._started = 0
 
     def start(self, *args, before=(), **environment):
@@ -115,14 +145,12 @@ class Project:
             )
         return Child(number, process, output)
 
-    def live(self, *args, kill_after=None, before=(), **environment):
-        """Start a run and wait for its end, or kill it some seconds later, if it has not ended by then."""
+    def live(self, *args, before=(), kill=None, **environment):
+        """Start a run and wait for its end, or kill it when `kill` returns, if it has not ended by then."""
         child = self.start(*args, before=before, **environment)
-        if kill_after is not None:
-            try:
-                child.process.wait(kill_after)
-            except subprocess.TimeoutExpired:
-                child.process.kill()
+        if kill is not None:
+            kill(child)
+            child.process.kill()
         self.lives.append(child.end())
         return self.lives[-1]
 
@@ -135,7 +163,8 @@ class Project:
             life = self.live(*(args or RESUME))
             if life.status == 0:
                 return life
-            assert life.status == 1 and POISON in life.output, f"exit status {life.status}:\n{life.output}"
+            assert life.status == 1, f"exit status {life.status}:\n{life.output}"
+            assert POISON in life.output, life.output
         raise AssertionError(f"it does not end:\n{life.output}")
 
     def ledger(self):
@@ -159,11 +188,18 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Line:
+    """A line of the ledger."""
+
     life: int
     job: str
     attempt: int
     phase: str
     what: str
+
+    @property
+    def enters(self):
+        """Whether a run phase begins."""
+        return (self.phase, self.what) == ("run", "begin")
 
 
 PLAIN = {"PYTHONUNBUFFERED": "1", "PYTEST_ADDOPTS": "", "COLUMNS": "300", "NO_COLOR": "1", "FAULT": ""}
@@ -176,8 +212,7 @@ def template():
     folder = Path(tempfile.mkdtemp(prefix="jobtest-faults-")) / "project"
     shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("__pycache__"))
     command = [sys.executable, "-m", "pytest", "--orchestrate", "--collect-only", "-q"]
-    done = subprocess.run(command, cwd=folder, env={**os.environ, **PLAIN}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    subprocess.run(command, check=True, cwd=folder, env={**os.environ, **PLAIN}, capture_output=True)
     for left in ("world", "busy", ".jobtest"):
         shutil.rmtree(folder / left, ignore_errors=True)
     (folder / "ledger").unlink()

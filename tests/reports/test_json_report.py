@@ -21,6 +21,7 @@ from jobtest.reports.files import write_whole
 from jobtest.reports.json_report import report_data, write_json
 from jobtest.reports.plain_data import NotPlain, plain_data
 from jobtest.reports.times import iso_utc
+from jobtest.state.store import RunRecord
 
 RUN_KEYS = [
     "schema",
@@ -34,6 +35,7 @@ RUN_KEYS = [
     "workers",
     "totals",
     "critical_path",
+    "environment",
     "jobs",
 ]
 JOB_KEYS = [
@@ -171,6 +173,15 @@ def test_the_head_tells_the_run():
         "unchanged": 1, "changed": 4, "failed": 1, "blocked": 2, "skipped": 1, "postponed": 0, "cancelled": 0
     }  # fmt: skip
     assert data["critical_path"] == played.summary.critical_path()
+    assert data["environment"] is None
+
+
+def test_the_head_tells_where_it_was_made():
+    played = of_all_kinds()
+    record = RunRecord(id=RUN, cwd="/p", revision="abc", host="h", version="1", python="3", platform="Linux")
+    data = report_data(played.summary, {}, record=record)
+    told = {"cwd": "/p", "revision": "abc", "host": "h", "version": "1", "python": "3", "platform": "Linux"}
+    assert data["environment"] == told
 
 
 def test_the_exit_status_of_the_process_wins_over_that_of_the_run_even_if_it_is_zero():

@@ -124,9 +124,8 @@ def faulty(arguments, *faults, log="/dev/null"):
         traced += ["-e", f"trace={fault.partition(':')[0]}", "-e", f"inject={fault}"]
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": f"{root}:{Path(__file__).parent}"}
-    return subprocess.run(
-        [*traced, sys.executable, *arguments], capture_output=True, text=True, env=environment, timeout=60
-    )
+    command = [*traced, sys.executable, *arguments]
+    return subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=60)
 
 
 def life(path, jobs):
@@ -136,7 +135,7 @@ def life(path, jobs):
         store.write(change)
     store.commit(at_once=True)
     for number in range(jobs):
-        before, after = changed(f"r1", number)[:2], changed("r1", number, f"[{number}]")[2:]
+        before, after = changed("r1", number)[:2], changed("r1", number, f"[{number}]")[2:]
         for change in before:
             store.write(change)
         store.commit(at_once=number % 2 == 0)

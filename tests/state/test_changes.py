@@ -44,12 +44,13 @@ RECORDS = st.builds(
     ended_at=st.none() | FLOATS,
     totals=st.dictionaries(TEXT, st.integers()),
 )
+JOBS = st.sampled_from(["a", "b"])
 FACTS = {
-    PastKept: st.builds(PastKept, TEXT, PASTS),
-    Owed: st.builds(Owed, TEXT, TEXT, st.integers(1, 99)),
-    CleanupDone: st.builds(CleanupDone, TEXT),
-    CheckpointKept: st.builds(CheckpointKept, TEXT, TEXT, TEXT),
-    CheckpointsDropped: st.builds(CheckpointsDropped, TEXT),
+    PastKept: st.builds(PastKept, JOBS, PASTS),
+    Owed: st.builds(Owed, JOBS, TEXT, st.integers(1, 99)),
+    CleanupDone: st.builds(CleanupDone, JOBS),
+    CheckpointKept: st.builds(CheckpointKept, JOBS, TEXT, TEXT),
+    CheckpointsDropped: st.builds(CheckpointsDropped, JOBS),
 }
 CHANGES = {
     **FACTS,

@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from storable import HOME, KEYS, VALUES, Colour, Empty, Frozen, Key, Level, Point, Right, frozen, shape
 
-from jobtest.state.codec import Changed, ModuleHome, NotStorable, decode, digest_of, encode
+from jobtest.state.codec import Changed, ModuleHome, NotStorable, decode, digest_of, encode, writing
 from jobtest.state.codec.reading import _READERS
 
 
@@ -183,6 +183,12 @@ class Zone(tzinfo):
     pass
 
 
+def no_member():
+    value = object.__new__(Colour)
+    value._name_, value._value_ = "BLUE", 3
+    return value
+
+
 def without_field():
     value = Point(1)
     del value.x
@@ -223,6 +229,7 @@ HERE = ModuleHome(sys.modules[__name__])
         ([datetime(2024, 1, 1, tzinfo=Zone())], "$[0] is a datetime whose zone is a Zone"),
         (More(), "$ is a More with an attribute 'more' that is no field"),
         (Listed(), "$ is a Listed, which is more than a dataclass"),
+        (no_member(), "$ is a Colour that is none of its members"),
         (without_field(), "$ is a Point without its field 'x'"),
     ],
     ids=lambda one: one if isinstance(one, str) else "",
@@ -262,12 +269,13 @@ def test_a_cycle_ends():
         encode(holds_itself, HOME)
 
 
-def test_lists_that_hold_each_other_twice_are_too_large():
+def test_lists_that_hold_each_other_twice_are_too_large(monkeypatch):
     value = []
     for _ in range(30):
         value = [value, value]
 
-    with pytest.raises(NotStorable, match="more than 1000000 items"):
+    monkeypatch.setattr(writing, "MOST_ITEMS", 5000)
+    with pytest.raises(NotStorable, match=r"^\$\[.* is a part of a value of more than 5000 items$"):
         encode(value, HOME)
 
 

@@ -1,4 +1,4 @@
-"""What the store in a SQLite database does beyond what all stores do: files, durability, backups, forgetting."""
+"""What the store in a SQLite database does beyond what all stores do: files, backups, forgetting, readers."""
 
 import json
 import os

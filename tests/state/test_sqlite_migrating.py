@@ -1,7 +1,7 @@
 """A state of an older schema: R31. No older one was released, so the next one is invented here.
 
 `UPDATE_GOLDEN=1 pytest tests/state/test_sqlite_migrating.py` writes the database of this schema anew. That is
-right only while this schema was not released.
+right only while this schema was not released. `FAULTS=1` tries a kill at every single write.
 """
 
 import json
@@ -20,6 +20,9 @@ from jobtest.core.events import Entry, event_to_data
 from jobtest.state.sqlite import SqliteStore
 from jobtest.state.sqlite.opening import check, open_reading, open_writing
 from jobtest.state.sqlite.schema import CURRENT, Schema
+
+EACH = int(os.environ.get("FAULTS", "24"))
+"""Of the writes of a migration, one in so many is the last."""
 
 DATA = Path(__file__).parent / "data"
 
@@ -153,7 +156,7 @@ def test_a_migration_that_is_killed_leaves_the_old_or_the_new_state(path, tmp_pa
     old = of_version(path, 1)
     code = f"import test_sqlite_migrating as it; it.migrate({str(path)!r})"
     seen = set()
-    for count in range(1, 100, int(os.environ.get("FAULTS", "12"))):
+    for count in range(1, 500, EACH):
         target = tmp_path / str(count) / "state.db"
         target.parent.mkdir()
         shutil.copy(path, target)

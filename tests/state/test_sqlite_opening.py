@@ -287,7 +287,8 @@ def test_a_file_system_without_shared_memory_is_refused():
     assert str(error.value) == (
         "a state cannot be kept in this folder: SQLite has no write-ahead log here (memory)\n"
         "  at: /net/state.db\n"
-        "  fix: keep it on a local disk (--job-state=sqlite:////FOLDER/state.db): this may be a network folder"
+        "  fix: keep it on a local disk (--job-state=sqlite:////FOLDER/state.db): "
+        "this may be a network folder"
     )
 
 

@@ -29,6 +29,7 @@ def show_data(store: Store, loaded: Loaded) -> dict[str, object]:
         context=record.context or None,
         resumed_from=record.resumed_from or None,
         exit_status=record.exit_status,
+        record=record,
     )
     return {**report, "run": record_data(record, state_of(store, record), totals_of(loaded))}
 

@@ -168,14 +168,10 @@ class Lines:
         self.path = path
         self._unsynced = unsynced
         self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            size = os.fstat(self._fd).st_size
-            end = self._end(size)
-            if end < size:
-                os.ftruncate(self._fd, end)
-        except OSError:
-            self.close()
-            raise
+        size = os.fstat(self._fd).st_size
+        end = self._end(size)
+        if end < size:
+            os.ftruncate(self._fd, end)
         self._unsynced.add(path)
         self._unsynced.add(path.parent)
 

@@ -16,6 +16,8 @@ from jobtest.state.store import RunKept, RunRecord
 __all__ = ["Reader"]
 
 _JOB_ENDED = b'"event":{"event":"JobEnded"'
+"""In the line of such an entry, and in no other: in text, quotes have a backslash."""
+
 _FACTS = get_args(Fact)
 
 
@@ -62,9 +64,8 @@ class Reader:
         found: dict[str, str] = {}
         for number, line in lines_of(path):
             if _JOB_ENDED in line:
-                event = cast("Entry", change_of(path, number, line)).event
-                if isinstance(event, JobEnded):
-                    found[event.job] = event.outcome.value
+                event = cast("JobEnded", cast("Entry", change_of(path, number, line)).event)
+                found[event.job] = event.outcome.value
         return found
 
     def outcomes(self, run: str) -> dict[str, int]:
@@ -87,6 +88,6 @@ class Reader:
         named = b'"job":' + json.dumps(job).encode("ascii") if job else b""
         for number, line in lines_of(path, upto):
             if named in line and is_of_kind(line, Entry):
-                entry = change_of(path, number, line)
-                if isinstance(entry, Entry) and (not job or getattr(entry.event, "job", "") == job):
+                entry = cast("Entry", change_of(path, number, line))
+                if not job or getattr(entry.event, "job", "") == job:
                     yield entry

@@ -63,12 +63,13 @@ class Writer:
         self._ended: dict[str, set[str]] = {}
         self._run: Lines | None = None
         self._run_id = ""
-        self._known, self._known_lines = _take_over(layout, self._reader)
         try:
+            _prepare(layout)
+            self._known, self._known_lines = self._reader.known()
             self._facts = Lines(layout.known, self._unsynced)
+            self._place = _place(layout.top)
         except OSError as error:
-            raise unwritable(layout.known, error) from error
-        self._place = _place(layout.top)
+            raise unwritable(Path(error.filename or layout.top), error) from error
         self._group = GroupSync(self._unsynced.sync, DELAY)
 
     @property
@@ -221,16 +222,13 @@ class Writer:
             self._run = None
 
 
-def _take_over(layout: Layout, reader: Reader) -> tuple[Known, int]:
-    try:
-        if not check(layout.top):
-            make(layout.top)
-    except OSError as error:
-        raise unwritable(layout.top, error) from error
+def _prepare(layout: Layout) -> None:
+    """Make the state if it is not there, and find out now whether it could be written later."""
+    if not check(layout.top):
+        make(layout.top)
     for path in (layout.top, layout.runs, layout.values, layout.known):
         if path.exists() and not os.access(path, os.W_OK):
-            raise unwritable(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
-    return reader.known()
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def _place(path: Path) -> tuple[int, int]:

@@ -45,6 +45,12 @@ class Reader:
         self._files = files
         self._connection: sqlite3.Connection | None = None
         self._place: tuple[int, int] | None = None
+        self._stays = False
+
+    def stay(self) -> None:
+        """Read from now on what lies at the path now, wherever it goes: it is owned."""
+        self._connected()
+        self._stays = True
 
     def runs(self, limit: int | None) -> list[RunRecord]:
         """Return runs, newest first."""
@@ -183,6 +189,7 @@ class Reader:
         if self._connection is not None:
             self._connection.close()
         self._connection = self._place = None
+        self._stays = False
 
     def _pages(self, run: str, job: str, after: int, last: int | None) -> Iterator[Entry]:
         statement = f"{_EVENTS}{' AND job = ?' if job else ''} ORDER BY id LIMIT {PAGE}"
@@ -218,7 +225,9 @@ class Reader:
             raise unreadable(self._path, error) from error
 
     def _connected(self) -> sqlite3.Connection | None:
-        """Return a connection to what lies at the path now."""
+        """Return a connection to what lies at the path now, unless it is to stay."""
+        if self._stays:
+            return self._connection
         try:
             found = self._path.stat()
             place = found.st_dev, found.st_ino

@@ -158,8 +158,9 @@ class SqliteStore:
             self._lock.take(owner, timeout)
             try:
                 self._writer = Writer(self._path, self._durability)
+                self._reader.stay()
             except BaseException:
-                self._lock.release()
+                self.close()
                 raise
 
     def write(self, change: Change) -> None:
@@ -286,11 +287,13 @@ class SqliteStore:
         """Return the row of a value; a text that is too long is on the disk before it is named."""
         if len(kept.text) <= self._large:
             return rows.value_row(kept.digest, kept.text, in_file=False)
+        writer = self._owned()
+        writer.look_around()
         try:
             raw = kept.text.encode("utf-8", "surrogatepass")
             self._files.put(kept.digest, raw, sync=self._durability != "fast")
         except OSError as error:
-            self._owned().lose(error)
+            writer.lose(error)
         return rows.value_row(kept.digest, kept.text, in_file=True)
 
     def _owed_rows(self, owed: CleanupOwed) -> Iterable[Row]:

@@ -42,7 +42,8 @@ _FULL = 13
 class Writer:
     """Owns the database at a path, until it is closed or lost. Not for two threads at once.
 
-    Whoever makes one holds the lock.
+    Whoever makes one holds the lock, and a connection that has read and is still open when this one is lost:
+    the last one to close moves the log into the database, and after a failed write nobody knows what is in it.
     """
 
     def __init__(self, path: Path, durability: str) -> None:
@@ -98,7 +99,7 @@ class Writer:
         self.insist()
         full = at_once or self._durability == "full"
         try:
-            if self._look_around() > self._log_limit:
+            if self.look_around() > self._log_limit:
                 self._shorten_log()
                 self._transact([_TOUCH], self._synchronous)
             self._transact(rows, "FULL" if full else "NORMAL")
@@ -154,7 +155,8 @@ class Writer:
             self._synchronous = synchronous
         execute("BEGIN IMMEDIATE")
         if execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone() != (self._epoch,):
-            self._end(self._problem("another run has taken the state over", "wait for its end"))
+            problem = self._problem("another run has taken the state over", "wait for its end")
+            self._end(problem)
         for statement, bound in rows:
             try:
                 execute(statement, bound)
@@ -166,8 +168,12 @@ class Writer:
                 raise AlreadyEnded(text_of(bound[1]), text_of(run)) from None
         execute("COMMIT")
 
-    def _look_around(self) -> int:
-        """Compare what lies at the path with what is written to, and return the bytes of the log."""
+    def look_around(self) -> int:
+        """Compare what lies at the path with what is written to, and return the bytes of the log.
+
+        Raises:
+            StateLost: it is gone, or something else.
+        """
         try:
             log = os.fstat(self._log)
             if log.st_nlink and _place(self._name) == self._place:
@@ -189,16 +195,9 @@ class Writer:
         self._log_limit = os.fstat(self._log).st_size + LONGEST_LOG
 
     def _end(self, problem: Problem) -> NoReturn:
-        """End all writing.
-
-        The connection closes beside another one: the last to close would move the log into the database, and
-        after a failed write nobody knows what the log holds.
-        """
+        """End all writing; the connection is thrown away."""
         self._lost = problem
-        guard = _guard(self._path)
         self._disconnect()
-        if guard is not None:
-            guard.close()
         with suppress(OSError):
             self._group.close()
         os.close(self._log)
@@ -251,16 +250,3 @@ def _check_pages(path: Path, connection: sqlite3.Connection) -> None:
 def _place(path: str) -> tuple[int, int]:
     found = os.stat(path)
     return found.st_dev, found.st_ino
-
-
-def _guard(path: Path) -> sqlite3.Connection | None:
-    """Return a connection that has read, and so keeps others from being the last one; None if it cannot."""
-    made = None
-    try:
-        made = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
-        made.execute("SELECT count(*) FROM meta").fetchone()
-    except FAILURES:
-        if made is not None:
-            made.close()
-        return None
-    return made
