@@ -96,12 +96,11 @@ class Memory:
         self._files: dict[str, Mapping[str, str]] = {}
         self._checkpoints: dict[str, dict[str, str]] | None = None
         self._plan: Plan
+        self._changes: tuple[Change, ...] = ()
 
     def begin(self, plan: Plan, changes: tuple[Change, ...] = ()) -> None:
-        """Write down that a run of this plan begins, and what else is to be known from then on."""
-        self._plan = plan
-        text = json.dumps(plan_to_data(plan), separators=(",", ":"), default=repr)
-        self._write(RunKept(replace(self.record, jobs=len(plan.graph)), text), *changes)
+        """Say what the run is going to do, and what else is to be known from its beginning on."""
+        self._plan, self._changes = plan, changes
 
     def entry(self, entry: Entry, summary: Summary, taken: Callable[[str], Mapping[str, str]]) -> None:
         """Write an entry with what belongs to it, and commit what others are going to rely on.
@@ -131,11 +130,13 @@ class Memory:
                 self._ended(job, event, entry, summary.jobs[job.id], taken)
                 self._keep(entry, at_once=job.once)
             case RunStarted():
-                self._keep(entry, at_once=True)
+                self.record = replace(self.record, jobs=len(self._plan.graph), started_at=entry.at)
+                text = json.dumps(plan_to_data(self._plan), separators=(",", ":"), default=repr)
+                self._keep(RunKept(self.record, text), *self._changes, entry, at_once=True)
             case RunEnded():
                 totals = {outcome.value: number for outcome, number in summary.totals().items()}
-                ended = replace(self.record, jobs=len(self._plan.graph), ended_at=entry.at, totals=totals)
-                self._keep(RunKept(replace(ended, exit_status=event.exit_status)), entry, at_once=True)
+                ended = replace(self.record, ended_at=entry.at, exit_status=event.exit_status, totals=totals)
+                self._keep(RunKept(ended), entry, at_once=True)
             case _:
                 self._write(entry)
 

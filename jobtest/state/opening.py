@@ -45,7 +45,7 @@ def open_store(url: str, root: Path, *, durability: str = "auto", large: int = 1
         case "file":
             below = rest and not rest.startswith("//")
             return _file(root / (rest if below else f"/{_path(url, rest)}"), durability)
-        case "memory" if rest in ("", "//"):
+        case "memory":
             from jobtest.state.memory import MemoryStore
 
             return MemoryStore()

@@ -272,7 +272,8 @@ def test_a_run_is_data_as_in_its_report_and_its_record():
     store = store_of(journal)
     data = show_data(store, load_run(store, journal.run))
     run = data.pop("run")
-    report = report_data(journal.summary, {}, context="prod", resumed_from="0", exit_status=1)
+    record = store.run(journal.run)
+    report = report_data(journal.summary, {}, context="prod", resumed_from="0", exit_status=1, record=record)
     assert data == report
     assert (run["id"], run["state"], run["argv"]) == (journal.run, "ended", ["pytest", "--orchestrate"])
     assert run["totals"] == {"unchanged": 1, "changed": 4, "failed": 3, "blocked": 2, "skipped": 1}

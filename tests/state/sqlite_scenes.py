@@ -128,9 +128,9 @@ def faulty(arguments, *faults, log="/dev/null"):
     return subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=60)
 
 
-def life(path, jobs):
+def life(path, jobs, durability="auto"):
     """Run jobs one by one, saying on standard output what is done, as a run would."""
-    store = opened(path)
+    store = opened(path, durability=durability)
     for change in started("r1", jobs):
         store.write(change)
     store.commit(at_once=True)
@@ -147,4 +147,4 @@ def life(path, jobs):
 
 
 if __name__ == "__main__":
-    life(Path(sys.argv[1]), int(sys.argv[2]))
+    life(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from file_scenes import ended, fill, owning, told, tree, write
@@ -323,6 +325,83 @@ def test_a_file_in_the_place_of_the_folder_is_refused(folder):
     with pytest.raises(StateError, match="this is not a state of jobtest: it is a file"):
         FileStore(folder / "below").own(ME)
     assert folder.read_bytes() == b"mine"
+
+
+def line(data):
+    """Return a line with the checksum that belongs to it."""
+    rest = json.dumps(data, separators=(",", ":")).encode("ascii")[1:] + b"\n"
+    return b'{"crc":"%08x",%b' % (zlib.crc32(rest), rest)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("known.jsonl", {"change": "Nope"}, "not a change of jobtest: 'Nope'"),
+        ("known.jsonl", {"change": "RunsDropped", "runs": []}, "RunsDropped does not belong here"),
+        ("runs/r.jsonl", {"change": "Entry"}, "not an entry of jobtest"),
+    ],
+    ids=str,
+)
+def test_a_line_that_says_nothing_sensible_is_said_with_file_and_line(folder, name, data, said):
+    fill(folder)
+    path = folder / name
+    number = len(path.read_bytes().splitlines()) + 1
+    with path.open("ab") as stream:
+        stream.write(line(data))
+
+    read = FileStore(folder).pasts if name[0] == "k" else lambda: list(FileStore(folder).entries("r"))
+    with pytest.raises(StateError) as caught:
+        read()
+    assert str(caught.value).startswith(
+        f"the state is damaged: line {number} of {path.name} cannot be read: {said}\n  at: {path}:{number}\n"
+    )
+
+
+def test_a_long_file_without_any_whole_line_is_read_as_empty_and_begun_anew(folder):
+    fill(folder)
+    path = folder / "runs" / "r.jsonl"
+    path.write_bytes(b"x" * 200_000)
+    assert (FileStore(folder).run("r"), list(FileStore(folder).entries("r"))) == (None, [])
+
+    with owning(folder) as store:
+        write(store, RunKept(RunRecord(id="r"), "{}"))
+    assert len(path.read_bytes().splitlines()) == 1
+
+
+def test_what_lies_where_a_file_should_be_is_said(folder):
+    fill(folder)
+    digest = kept("v").digest
+    value = folder / "values" / digest[:2] / f"{digest}.json"
+    value.unlink()
+    value.mkdir()
+    with pytest.raises(StateError, match="cannot be read: Is a directory"):
+        FileStore(folder).value(digest)
+    (folder / "runs").rename(folder / "away")
+    (folder / "runs").write_bytes(b"")
+    with pytest.raises(StateError, match="cannot be read: Not a directory"):
+        FileStore(folder).runs()
+    with pytest.raises(StateError, match="cannot be read: Not a directory"):
+        FileStore(folder).entries("r")
+
+
+def test_a_state_that_cannot_be_begun_is_said(folder):
+    (folder / "format.json.new").mkdir(parents=True)
+    with pytest.raises(StateError, match=r"(?s)cannot be written: Is a directory.*format\.json\.new"):
+        FileStore(folder).own(ME)
+    assert FileStore(folder).owner() is None
+
+
+def test_a_path_that_can_be_no_folder_is_said(tmp_path):
+    long = FileStore(tmp_path / ("x" * 300))
+    for use in (long.runs, lambda: long.own(ME)):
+        with pytest.raises(StateError, match="cannot be read: File name too long"):
+            use()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self"), reason="no /proc here")
+def test_a_folder_that_cannot_be_made_is_said():
+    with pytest.raises(StateError, match=r"(?s)the state cannot be written: .*at: /proc/nowhere/state"):
+        FileStore(Path("/proc/nowhere/state")).own(ME)
 
 
 def test_files_that_cannot_be_opened_are_said_with_their_path(folder):

@@ -13,7 +13,7 @@ from jobtest.core.events import Entry
 from jobtest.core.past import Past
 from jobtest.state import lock
 from jobtest.state.file import FileStore
-from jobtest.state.store import PastKept, RunKept, RunRecord
+from jobtest.state.store import PastKept, RunKept, RunRecord, RunsDropped
 
 
 @pytest.fixture(autouse=True)
@@ -210,6 +210,28 @@ def test_a_sync_that_fails_ends_all_writing(folder):
         with pytest.raises(StateLost, match="the state cannot be written: Invalid argument"):
             store.commit(at_once=True)
         assert_lost(store, "the state cannot be written: Invalid argument")
+
+
+def test_a_sync_that_fails_after_all_is_told_at_the_end(folder, monkeypatch):
+    monkeypatch.setattr("jobtest.state.file.writing.DELAY", 60.0)
+    fill(folder)
+    (folder / "runs" / "null.jsonl").symlink_to("/dev/null")
+    store = FileStore(folder)
+    store.own(ME)
+    write(store, ended(0, run="null"))
+    with pytest.raises(StateLost, match="the state cannot be written: Invalid argument"):
+        store.close()
+    assert store.owner() is None
+
+
+def test_a_run_that_cannot_be_dropped_ends_all_writing(folder):
+    fill(folder)
+    (folder / "runs" / "x.jsonl").mkdir()
+    with owning(folder) as store:
+        with pytest.raises(StateLost, match="the state cannot be written"):
+            store.write(RunsDropped(("x",)))
+        with pytest.raises(StateLost):
+            store.commit()
 
 
 # --- children ---

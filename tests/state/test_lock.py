@@ -189,13 +189,15 @@ def test_a_wait_that_is_interrupted_leaves_nothing_open(path, held, monkeypatch)
     assert (lock.held, len(os.listdir("/dev/fd"))) == (False, len(before))
 
 
-def test_a_file_that_was_replaced_while_it_was_taken_is_not_the_lock(path, monkeypatch):
+@pytest.mark.parametrize("anew", [True, False], ids=["replaced", "removed"])
+def test_a_file_that_was_replaced_while_it_was_taken_is_not_the_lock(path, monkeypatch, anew):
     real, seen = fcntl.flock, []
 
     def replaced(fd, operation):
         if not seen:
             path.unlink()
-            path.touch()
+            if anew:
+                path.touch()
         seen.append(operation)
         real(fd, operation)
 

@@ -19,7 +19,7 @@ from jobtest.state.file.folder import Layout, check, make, unwritable
 from jobtest.state.file.lines import Lines, line_of
 from jobtest.state.file.reading import Reader
 from jobtest.state.file.values import Values
-from jobtest.state.known import Fact, Known
+from jobtest.state.known import Fact
 from jobtest.state.store import Change, CleanupOwed, RunKept, RunsDropped, ValueKept
 from jobtest.state.sync import GroupSync
 

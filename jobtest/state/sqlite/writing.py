@@ -43,7 +43,7 @@ class Writer:
     """Owns the database at a path, until it is closed or lost. Not for two threads at once.
 
     Whoever makes one holds the lock, and a connection that has read and is still open when this one is lost:
-    the last one to close moves the log into the database, and after a failed write nobody knows what is in it.
+    the last to close moves the log into the database, and after a failed write nobody knows what it holds.
     """
 
     def __init__(self, path: Path, durability: str) -> None:
