@@ -346,7 +346,6 @@ MUTANTS = [
         "if False:\n            pass",
         "never done",
     ),
-    Mutant("tail", "del self._turns[self._under_way[0]]", "pass", "what was cleaned up is taken for owed"),
     Mutant("scheduler", "tried = attempt - left.lost", "tried = attempt", "lost attempts use up retries"),
     Mutant(
         "scheduler", "if live.decision.refused:", "if False:", "a job with a check runs though it is refused"

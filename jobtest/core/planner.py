@@ -130,6 +130,7 @@ def make_plan(
     resumed: Mapping[str, Resumed] | None = None,
     owed: Iterable[str] = (),
     owed_first: bool = False,
+    order: Mapping[str, int] | None = None,
 ) -> Plan:
     """Decide what takes part and why.
 
@@ -147,6 +148,8 @@ def make_plan(
         resumed: Where the run that this one goes on with left jobs.
         owed: Ids of jobs whose cleanups earlier runs owe, in the order in which they were entered.
         owed_first: These cleanups run before anything else.
+        order: Places of jobs in the order of an earlier run; among jobs of equal priority that are ready the
+            first goes first, and those without a place after them.
 
     Raises:
         KeyError: an id is not in the graph.
@@ -159,10 +162,10 @@ def make_plan(
     pasts, resumed, forced = pasts or {}, resumed or {}, frozenset(_known(graph, force))
     skips = _skips(part, exclude or {}, command)
     done = {id for id, left in resumed.items() if left.outcome is not None and id not in forced}
-    order = _upstream_first(part)
-    ranks = _ranks(part, order, seconds or {})
-    waves = _waves(part, order)
-    needs = _needs(part, order, frozenset(_known(graph, named)), forced, done.union(skips))
+    upstream_first = _upstream_first(part)
+    ranks = _as_before(part, order) if order else _ranks(part, upstream_first, seconds or {})
+    waves = _waves(part, upstream_first)
+    needs = _needs(part, upstream_first, frozenset(_known(graph, named)), forced, done.union(skips))
     decisions = {}
     for id, job in part.jobs.items():
         if id in skips:
@@ -278,6 +281,10 @@ def _ranks(graph: Graph, order: list[str], seconds: Mapping[str, float]) -> dict
         rest = max((ranks[other] for other, _ in graph.downstream(id)), default=0.0)
         ranks[id] = seconds.get(id, usual) + rest
     return ranks
+
+
+def _as_before(graph: Graph, order: Mapping[str, int]) -> dict[str, float]:
+    return {id: float(-order.get(id, len(order))) for id in graph.jobs}
 
 
 def _waves(graph: Graph, order: list[str]) -> dict[str, int]:

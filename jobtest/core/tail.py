@@ -78,7 +78,6 @@ class Tail:
         due, phase = (self._closing, Phase.CLOSE) if self._closing else (self._owed, Phase.CLEANUP)
         self._under_way = heapq.heappop(due)[1], phase
         if phase is Phase.CLEANUP:
-            del self._turns[self._under_way[0]]
             self._drop_stale()
 
     def end(self, job: str, phase: Phase) -> bool:

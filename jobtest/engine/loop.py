@@ -98,6 +98,7 @@ class Engine:
         resources: Amounts that there are.
         retry_limit: Retries that the run may spend.
         run_id: Id of the run; a new one if not given.
+        seed: What jitter comes from; by default the id of the run.
         grace: Seconds that running bodies get after an interrupt.
 
     Raises:
@@ -118,6 +119,7 @@ class Engine:
         resources: Mapping[str, int] | None = None,
         retry_limit: int | None = None,
         run_id: str = "",
+        seed: str = "",
         grace: float = 10.0,
     ) -> None:
         self.plan = plan
@@ -131,6 +133,7 @@ class Engine:
         self._workers = workers
         self._grace = grace
         self.run_id = run_id or (memory.record.id if memory else new_run_id(self._clock.now()))
+        self._seed = seed or self.run_id
         self.memory = memory or Memory(store or MemoryStore(), RunRecord(id=self.run_id))
         self._scheduler = Scheduler(
             plan, capacity=workers, resources=resources, retry_limit=retry_limit, chance=self._chance
@@ -365,7 +368,7 @@ class Engine:
             self._observers = [observer for observer in self._observers if observer not in broken]
 
     def _chance(self, job: str, attempt: int) -> float:
-        return random.Random(f"{self.run_id} {job} {attempt}").random()
+        return random.Random(f"{self._seed} {job} {attempt}").random()
 
 
 def _was_cut_short(left: Resumed | None) -> bool:

@@ -71,6 +71,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--job-command", metavar="VERB", help="what the run is for: apply (default) or cleanup")
     add("--job-plan-out", metavar="FILE.toml", help="keep what --plan shows, to be reviewed and applied")
     add("--job-apply", metavar="FILE.toml", help="run exactly this plan; refuse if anything has changed")
+    add("--job-replay", metavar="FILE.json", help="start jobs in the order of a report, with its randomness")
     add("--job-report", action="append", default=[], metavar="FILE.json", help="write a report of the run")
     add("--job-events", metavar="FILE.jsonl", help="write each event of the run, one a line, as it happens")
     add(
@@ -128,6 +129,7 @@ _NEEDS_FLAG = {
     "--job-command": "job_command",
     "--job-plan-out": "job_plan_out",
     "--job-apply": "job_apply",
+    "--job-replay": "job_replay",
     "--job-set": "job_set",
     "--job-resource": "job_resource",
     "--job-report": "job_report",

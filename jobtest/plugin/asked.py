@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from jobtest.core.model import Command
 
@@ -26,6 +26,7 @@ class Asked:
         downstream: Whether to add what depends on the selection.
         alone: Whether to leave out what the selected jobs need.
         keep: Whether to leave cleanups for later.
+        order: Places in the order of an earlier run, by id; jobs are started in it as far as they can be.
         command: What the run is for.
     """
 
@@ -37,4 +38,5 @@ class Asked:
     downstream: bool = False
     alone: bool = False
     keep: bool = False
+    order: Mapping[str, int] = field(default_factory=dict)
     command: Command = Command.APPLY

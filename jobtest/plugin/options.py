@@ -16,6 +16,7 @@ from jobtest.core.model import Command
 from jobtest.plugin.collect import JobItem
 from jobtest.plugin.files import refuse_unwritable
 from jobtest.plugin.params import Params
+from jobtest.plugin.replayed import Replayed, read_replay
 
 __all__ = ["Options", "Selector", "read_options", "select"]
 
@@ -47,6 +48,7 @@ class Options:
         last_failed: Select what failed in the last run.
         plan_out: File for the plan, or None.
         plan_in: File of the plan that is to be run, or None.
+        replay: The report that is to be replayed, or None.
         selection: The command line, for whoever reads a saved plan.
     """
 
@@ -67,6 +69,7 @@ class Options:
     last_failed: bool = False
     plan_out: Path | None = None
     plan_in: Path | None = None
+    replay: Replayed | None = None
     selection: tuple[str, ...] = ()
 
 
@@ -125,6 +128,9 @@ def read_options(config: pytest.Config) -> Options:
         problems += [problem for file in files if (problem := _wrong_file(config, name, file, known))]
     command = tried(_command, option)
     lock_timeout = tried(_seconds, "--job-lock-timeout", option.job_lock_timeout)
+    replay = (
+        tried(read_replay, config.invocation_params.dir / option.job_replay) if option.job_replay else None
+    )
     if problems:
         raise UsageError(problems)
     base = config.invocation_params.dir
@@ -146,6 +152,7 @@ def read_options(config: pytest.Config) -> Options:
         last_failed=bool(getattr(option, "lf", False)),
         plan_out=base / option.job_plan_out if option.job_plan_out else None,
         plan_in=base / option.job_apply if option.job_apply else None,
+        replay=replay if isinstance(replay, Replayed) else None,
         selection=tuple(str(arg) for arg in config.invocation_params.args),
     )
 

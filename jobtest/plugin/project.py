@@ -97,6 +97,7 @@ class Project:
             resumed=found.resumed,
             owed=found.owed,
             owed_first=found.first,
+            order=asked.order,
         )
         return replace(plan, keep_cleanups=asked.keep)
 

@@ -71,7 +71,7 @@ def configure(config: pytest.Config) -> None:
     orchestration = Orchestration(config, options, clock)
     config.pluginmanager.register(orchestration, "jobtest-orchestration")
     config.stash[builtin.params_key] = options.params
-    config.stash[builtin.run_id_key] = orchestration.run_id
+    config.stash[builtin.run_id_key] = options.replay.run if options.replay else orchestration.run_id
     config.pluginmanager.register(builtin, "jobtest-fixtures")
     config.pluginmanager.register(Terminal(orchestration), "jobtest-terminal")
 
@@ -244,6 +244,7 @@ class Orchestration:
             downstream=option.job_downstream,
             alone=option.job_no_upstream,
             keep=self.options.keep,
+            order=self.options.replay.order if self.options.replay is not None else {},
             command=self.options.command,
         )
         try:
@@ -364,6 +365,7 @@ class Orchestration:
                 resources=self.options.resources,
                 retry_limit=self.options.settings.retry_limit,
                 run_id=self.run_id,
+                seed=self.options.replay.run if self.options.replay is not None else "",
             )
         except ProjectError as error:
             raise pytest.UsageError(str(error)) from None

@@ -1,8 +1,8 @@
 """The JSON report, schema 1 (PRODUCT 12): one run, whole, for programs and for whoever looks for the cause.
 
 Additions to the schema as PRODUCT prints it: `environment`, `close` of a job (what became of what it held
-open), `log` of an attempt, `text` of a phase (the traceback). Times are UTC, durations seconds. A job that never started
-has null as `order` and `started_at`.
+open), `log` of an attempt, `text` of a phase (the traceback). Times are UTC, durations seconds. A job that
+never started has null as `order` and `started_at`.
 """
 
 from __future__ import annotations

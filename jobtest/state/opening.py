@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from jobtest.core.errors import Problem, StateError, UsageError, did_you_mean
@@ -78,6 +77,8 @@ def _postgres(url: str, durability: str) -> Store:
 
 def _other(url: str, scheme: str, root: Path, durability: str) -> Store:
     """Return a store of another package. The URL is not shown: it may hold a password."""
+    from importlib.metadata import entry_points  # 10 ms that nearly nobody needs
+
     found = {point.name: point for point in entry_points(group=GROUP)}
     if scheme not in found:
         what = f"there is no store {scheme!r}" if scheme else f"the state {url!r} is no URL"

@@ -160,7 +160,7 @@ def test_a_stored_value_spares_its_job_from_being_made_again():
 
 
 def test_who_was_woken_wants_nothing_but_others_still_may():
-    """`deploy` waits for `image`, which rests for `build`, which waits for `deploy`: nothing else can go on."""
+    """`deploy` waits for `image`, which rests for `build`, which waits for `deploy`: nothing can go on."""
     image = Job.of("image", takes=["build"], check=True)
     deploy = Job.of("deploy", takes=["build"], needs=["image"], check=True)
     run = drive(

@@ -6,9 +6,8 @@ from dataclasses import replace
 import pytest
 from driver import Drive, said
 from hypothesis import given
-from hypothesis import strategies as st
 
-from jobtest.core.events import Entry, JobEnded, PhaseStarted, RetryPlanned
+from jobtest.core.events import JobEnded, PhaseStarted, RetryPlanned
 from jobtest.core.graph import Graph
 from jobtest.core.kept_plan import plan_from_data, plan_to_data
 from jobtest.core.model import Job, Kind, Outcome, Phase, Retry, Verdict

@@ -99,7 +99,7 @@ def test_a_store_that_cannot_write_stops_the_run():
             if any(isinstance(entry.event, PhaseStarted) for entry in self.entries("r")):
                 raise OSError("disk full")
 
-    engine, executor, bodies = engine_of(plan_of(Job.of("a"), Job.of("b")), store=Full())
+    engine, executor, _ = engine_of(plan_of(Job.of("a"), Job.of("b")), store=Full())
     summary = engine.run()
     assert (executor.spans, executor.closed) == ([], True)
     assert [record.outcome for record in summary.jobs.values()] == [Outcome.CANCELLED] * 2

@@ -222,6 +222,7 @@ FOR_JOBS = [
     ["--job-command", "cleanup"],
     ["--job-plan-out", "p.toml"],
     ["--job-apply", "p.toml"],
+    ["--job-replay", "r.json"],
     ["--job-set", "a=1"],
     ["--job-resource", "a=1"],
     ["--job-report", "r.json"],

@@ -1,7 +1,7 @@
 """From a URL to a store."""
 
 import sys
-from importlib.metadata import EntryPoint
+from importlib import metadata
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -132,8 +132,8 @@ def made_by_another_package(url, root, durability):
 
 
 def test_a_store_of_another_package_is_called_by_its_scheme(tmp_path, monkeypatch):
-    point = EntryPoint("redis", f"{__name__}:made_by_another_package", opening.GROUP)
-    monkeypatch.setattr(opening, "entry_points", lambda group: [point] if group == "jobtest.stores" else [])
+    point = metadata.EntryPoint("redis", f"{__name__}:made_by_another_package", opening.GROUP)
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [point] if group == "jobtest.stores" else [])
 
     assert open_store("redis://h", tmp_path, durability="fast") == ("redis://h", tmp_path, "fast")
     assert said("redi://h", tmp_path) == "there is no store 'redi'\n  fix: did you mean 'redis'?"
