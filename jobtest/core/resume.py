@@ -62,8 +62,9 @@ def how_left(plan: Plan, entries: Iterable[Entry]) -> dict[str, Left]:
     for id, decision in plan.decisions.items():
         before = decision.resumed
         if before is not None:
+            left[id].outcome, left[id].value = before.outcome, before.value
             left[id].attempt, left[id].lost = before.attempt, before.lost
-            left[id].entered, left[id].value = before.entered, before.value
+            left[id].entered = before.entered or before.outcome is Outcome.CHANGED
             left[id].not_before = before.not_before
     for entry in entries:
         event = entry.event

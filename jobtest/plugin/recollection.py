@@ -132,7 +132,7 @@ class Recollection:
             found.lines.append("nothing to resume: there is no earlier run; this is a new one")
         self._inherit(graph, run, found, keep=keep)
         if command not in WRITES:
-            found.changes = ()
+            found.changes, found.owed = (), ()
         return found
 
     def _last_applied(self) -> RunRecord | None:

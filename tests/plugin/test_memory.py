@@ -375,3 +375,108 @@ def test_the_state_may_be_elsewhere(jobs, url):
     assert not (jobs.path / ".jobtest").exists()
     jobs.write({"jobtest.toml": f'state = "{url}"'})
     assert jobs.run("--job-set=version=1").seen == []
+
+
+KILLED = """
+import os
+from pathlib import Path
+from seen import note
+def check_a(): assert Path("a").exists()
+def job_a(): Path("a").touch()
+def cleanup_a(): note("clean a")
+def job_b(a):
+    note("b")
+    if not Path("killed").exists():
+        Path("killed").touch()
+        os.kill(os.getpid(), 9)
+def cleanup_b(): note("clean b")
+"""
+
+
+@pytest.fixture
+def killed(jobs):
+    """A project whose run was killed in the body of b."""
+    jobs.write({"job_it.py": KILLED, "seen.py": "def note(what): pass"})
+    jobs.pytester.runpytest_subprocess("--orchestrate", "-p", "no:hypothesispytest")
+    return jobs
+
+
+def test_a_run_after_one_that_was_killed_cleans_up_first_and_says_what_it_found(killed):
+    run = killed.run()
+    assert run.seen == ["clean b", "clean a", "b", "clean b"]
+    assert run.outcomes == {"a": "unchanged", "b": "changed"}
+    assert "was killed with 1 of 2 jobs done, running: b; --job-resume would have gone on with it" in run.text
+    assert "cleanups owed by earlier runs, done first: a, b" in run.text
+    assert killed.run("--job-command=cleanup").seen == []
+
+
+def test_a_run_that_goes_on_does_only_what_is_left_and_cleans_up_at_the_end(killed):
+    run = killed.run("--job-resume")
+    assert run.seen == ["b", "clean b", "clean a"]
+    assert run.outcomes == {"a": "changed", "b": "changed"}
+    assert run.reasons["a"].startswith("resumed: done in run ")
+    assert "b: run " in run.text
+    assert "was killed while it ran; it ran again" in run.text
+
+
+@pytest.mark.parametrize("option", ["--plan", "--drift"])
+def test_what_only_asks_leaves_a_killed_run_as_it_is(killed, option):
+    assert killed.run(option).seen == []
+    assert killed.run("--job-resume").seen == ["b", "clean b", "clean a"]
+
+
+def test_a_plan_may_ask_what_going_on_would_do(killed):
+    run = killed.run("--plan", "--job-resume")
+    assert run.outcomes == {"a": "changed", "b": "would-run"}
+
+
+def test_a_job_that_must_not_run_twice_fails_in_every_run_until_it_is_forced(jobs):
+    source = KILLED.replace("def job_b", '@pytest.mark.job(on_crash="fail")\ndef job_b')
+    jobs.write({"job_it.py": "import pytest\n" + source, "seen.py": "def note(what): pass"})
+    jobs.pytester.runpytest_subprocess("--orchestrate", "-p", "no:hypothesispytest")
+    for args in ((), ("--job-resume",), ()):
+        run = jobs.run(*args)
+        assert "b" not in run.seen
+        assert run.kinds == {"b": "crashed"}
+        assert run.reasons["b"].endswith('was killed while it ran, and on_crash="fail"; --job-force runs it')
+    assert jobs.run("--job-force=b").outcomes["b"] == "changed"
+    assert jobs.run().outcomes["b"] == "changed"
+
+
+def test_a_resume_after_the_jobs_were_edited_says_what_begins_anew_and_what_is_gone(killed):
+    killed.write({"job_it.py": KILLED.replace('Path("a").touch()', 'Path("a").write_text("")')})
+    run = killed.run("--job-resume")
+    assert "done, and defined differently since; begins anew: a" in run.text
+    assert run.outcomes["a"] == "unchanged"
+
+
+def test_a_resume_after_a_job_was_renamed_says_that_it_is_gone_and_keeps_its_cleanup(killed):
+    killed.write({"job_it.py": KILLED.replace("_b(", "_other(")})
+    run = killed.run("--job-resume")
+    assert "no longer there: b" in run.text
+    assert "job_it.py::job_b: a cleanup is owed, and there is no cleanup function any more" in run.text
+
+
+def test_resume_with_nothing_to_resume_is_a_new_run_that_says_so(jobs):
+    source = "from seen import note\ndef job_a(): note('a')"
+    assert (
+        "nothing to resume: there is no earlier run; this is a new one" in jobs(source, "--job-resume").text
+    )
+    run = jobs.run("--job-resume")
+    assert run.seen == ["a"]
+    assert "nothing to resume: run " in run.text
+    assert "ended well with all its 1 jobs; this is a new run" in run.text
+
+
+def test_the_idempotency_key_is_the_same_in_a_run_that_goes_on(jobs):
+    source = """
+        from pathlib import Path
+        from seen import note
+        def job_a(attempt):
+            note(attempt.key)
+            assert Path("x").exists()
+    """
+    first = jobs(source).seen
+    (jobs.path / "x").touch()
+    assert jobs.run("--job-resume").seen == first
+    assert jobs.run().seen != first
