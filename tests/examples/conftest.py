@@ -1,7 +1,7 @@
 """Runs the examples as a user does: copies of their folders, real processes, and the text on the terminal.
 
-Beside each example lies `expected.txt`: commands after a `$`, each followed by what it prints, without times
-and paths. `UPDATE_EXPECTED=1 pytest tests/examples` writes these files anew; read the difference.
+Beside each example lies `expected.txt`: commands after a `$`, each followed by what it prints, without times,
+ids of runs and paths. `UPDATE_EXPECTED=1 pytest tests/examples` writes these files anew; read the difference.
 """
 
 import json
@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -32,13 +33,26 @@ OF_THIS_RUN = (
     "slowest: ",
     "critical path: ",
     "written: ",
+    "in         ",
+    "by         ",
 )
+"""Beginnings of lines that are left out."""
+
+PROGRAMS = {
+    "pytest": ["-m", "pytest"],
+    "jobtest": ["-c", "import sys; from jobtest.cli.main import main; sys.exit(main())"],
+}
+"""Commands of an `expected.txt`, as this Python runs them."""
+
+RUN_ID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+WHEN = re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ")
 
 
 def normalised(output: str) -> str:
     """The output without what differs between machines, versions and runs."""
     kept = (line.rstrip() for line in output.splitlines() if not line.startswith(OF_THIS_RUN))
     text = "\n".join(line for line in kept if line.strip(" ^") or not line)
+    text = WHEN.sub("WHEN", RUN_ID.sub("RUN", text))
     text = re.sub(r"\b\d+(\.\d+)?(ms|s)\b", "TIME", text)
     text = re.sub(r"^(\w+) = \{.*\}$", r"\1 = {...}", text, flags=re.MULTILINE)
     return re.sub(r"([=_-])\1{4,}", r"\1\1\1\1\1", text).strip() + "\n"
@@ -83,13 +97,16 @@ class Example:
         """The file with the commands of the example and what they print."""
         return EXAMPLES / self.name / "expected.txt"
 
-    def run(self, *arguments: str, cwd: Path | None = None) -> Done:
-        """Run `pytest ARGUMENTS` in the copy, or from another folder."""
+    def run(
+        self, *arguments: str, cwd: Path | None = None, program: str = "pytest", **variables: str
+    ) -> Done:
+        """Run `pytest ARGUMENTS` in the copy, or from another folder, with more variables in the environment."""
         report = self.folder.parent / "report.json"
         report.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "pytest", *arguments]
+        command = [sys.executable, *PROGRAMS[program], *arguments]
         environment = {key: value for key, value in os.environ.items() if not key.startswith(NOT_THE_USERS)}
         environment |= {"COLUMNS": "100", "PY_COLORS": "0", "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        environment |= {"PYTHONUNBUFFERED": "1", **variables}  # a run that is killed has printed what it had
         # Other plugins of this environment may print what they like, and take long to import.
         environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         options = ["-p", "jobtest.plugin", "-p", "no:cacheprovider", f"--job-report={report}"]
@@ -107,15 +124,21 @@ class Example:
         after = os.times()
         seconds = after.children_user + after.children_system - before.children_user - before.children_system
         content = json.loads(report.read_text(encoding="utf-8")) if report.exists() else None
-        return Done(done.returncode, done.stdout, seconds, content)
+        killed = "Killed\n" if done.returncode == -signal.SIGKILL else ""  # what a shell says then
+        return Done(done.returncode, done.stdout + killed, seconds, content)
 
     def play(self) -> "Story":
-        """Run the commands of `expected.txt` one after the other."""
-        commands = re.findall(r"^\$ pytest (.*)$", self.expected.read_text(encoding="utf-8"), re.MULTILINE)
-        story = Story(self, [(command, self.run(*shlex.split(command))) for command in commands])
+        """Run the commands of `expected.txt` one after the other: `VARIABLE=VALUE program argument ...`."""
+        commands = re.findall(r"^\$ (.*)$", self.expected.read_text(encoding="utf-8"), re.MULTILINE)
+        story = Story(self, [(command, self._play(*shlex.split(command))) for command in commands])
         if os.environ.get("UPDATE_EXPECTED"):
             self.expected.write_text(story.printed, encoding="utf-8")
         return story
+
+    def _play(self, *words: str) -> Done:
+        at = next(at for at, word in enumerate(words) if word in PROGRAMS)
+        variables = dict(word.split("=", 1) for word in words[:at])
+        return self.run(*words[at + 1 :], program=words[at], **variables)
 
 
 @dataclass(frozen=True)
@@ -128,7 +151,7 @@ class Story:
     @property
     def printed(self) -> str:
         """All commands with what they have printed, in the form of `expected.txt`."""
-        return "\n".join(f"$ pytest {command}\n{normalised(done.output)}" for command, done in self.runs)
+        return "\n".join(f"$ {command}\n{normalised(done.output)}" for command, done in self.runs)
 
     @property
     def expected(self) -> str:

@@ -1,3 +1,4 @@
+import shlex
 import subprocess
 
 import pytest
@@ -23,9 +24,22 @@ def test_the_second_run_changes_nothing(story):
     assert story[1].recap == "7 jobs: 7 unchanged"
 
 
-def test_a_new_version_changes_all_but_the_key(story):
+def test_the_plan_of_a_new_version_runs_nothing(story):
     assert story[2].exit_code == 0
-    assert story[2].having("unchanged") == {"key", "wheel"}
+    assert story[2].having("would-run") == {"build", "smoke"}
+    assert story[2].having("unknown") == {"wheel", "sums", "signature", "publish"}
+
+
+def test_a_new_version_changes_all_but_the_key(story):
+    assert story[3].exit_code == 0
+    assert story[3].having("unchanged") == {"key", "wheel"}
+
+
+def test_a_plan_that_was_carried_out_is_not_carried_out_again(copy_of, story):
+    again, _ = story.runs[3]
+    done = copy_of(story.example).run(*shlex.split(again)[1:])
+    assert done.exit_code == 4
+    assert "job_build: its verdict was would-run and is now unchanged: check holds" in done.output
 
 
 def test_the_index_holds_both_versions_with_their_checksums(story):

@@ -1,3 +1,4 @@
+import shutil
 import sqlite3
 from contextlib import closing
 
@@ -44,6 +45,12 @@ def test_a_failing_upload_leaves_the_workspace_for_the_next_run(uploaded):
 def test_the_next_run_changes_nothing(again):
     assert again.exit_code == 0
     assert again.recap == "18 jobs: 18 unchanged"
+
+
+def test_a_run_without_memory_changes_nothing_either(copy_of, story):
+    example = copy_of(story.example)
+    shutil.rmtree(example.folder / ".jobtest")
+    assert example.run("--orchestrate").recap == "18 jobs: 18 unchanged"
 
 
 def test_the_catalogue_knows_who_imports_whom(uploaded, story):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+rows_key = pytest.StashKey[list]()
 
 
 def pytest_ignore_collect(collection_path, config):
@@ -25,6 +26,19 @@ def pytest_ignore_collect(collection_path, config):
 @pytest.fixture(scope="session")
 def seed():
     """What random tests begin with: that of the environment variable `SEED`, or another one each time."""
-    found = int(os.environ.get("SEED", random.SystemRandom().randrange(10**9)))
-    print(f"SEED={found}")
-    return found
+    return int(os.environ.get("SEED", random.SystemRandom().randrange(10**9)))
+
+
+@pytest.fixture
+def figures(pytestconfig, seed):
+    """Call it with a row of the table that is shown at the end: what, how many, how many breaches."""
+    rows = pytestconfig.stash.setdefault(rows_key, [f"SEED={seed} repeats it"])
+    return lambda *row: rows.append("  ".join(map(str, row)))
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Show the figures."""
+    if rows_key in config.stash:
+        terminalreporter.section("figures")
+        for row in config.stash[rows_key]:
+            terminalreporter.write_line(row)

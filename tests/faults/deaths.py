@@ -1,6 +1,7 @@
 """Ways to die, alone and in a row, and what came of them."""
 
 import functools
+import json
 import random
 import tempfile
 import time
@@ -8,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobtest.testing import crash
 from tests.faults.lives import KILLED, RESUME, Project
 from tests.faults.promises import broken, unkept
 
@@ -16,6 +18,8 @@ EARLY = 0.08
 
 HEADER = "rootdir: "
 """What a run prints before it collects."""
+
+CRASH = ("-p", crash.__name__)
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,9 @@ def side_by_side(function, cases, at_once=2):
         return together(pool.map(function, cases))
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+# --- at random instants ---
 
 
 @functools.cache
@@ -87,11 +94,42 @@ def random_life(folder, seed, *args, state="", kills=25):
     return _ended(project, how, breaches)
 
 
-def killed_once(project, how, *args, **environment):
-    """Let one run of a project die of what the environment says, and go on with it."""
-    life = project.live(*args, *RESUME, **environment)
-    assert life.status == KILLED, f"{how}: it was not killed, but ended with {life.status}:\n{life.output}"
+# --- at points ---
+
+
+def commits(folder, *args, state=""):
+    """Return how many commits a run makes that nobody kills."""
+    project = Project(folder / "counted", *args, state=state)
+    log = project.folder / "log"
+    assert project.live(*CRASH, *RESUME, **{crash.LOG: str(log)}).status == 0
+    counted = sum(json.loads(line)[0] == "commit" for line in log.read_text().splitlines())
+    project.drop()
+    return counted
+
+
+def at_point(folder, point, *args, state=""):
+    """Kill a run before (odd) or after (even) a commit, and go on with it."""
+    project = Project(folder / f"point{point}{''.join(args)}", *args, state=state)
+    told = {crash.LOG: str(project.folder / "log"), crash.POINT: str(point)}
+    return killed_once(project, f"point {point} {' '.join(args)} {state}", *CRASH, **told)
+
+
+def killed_once(project, how, *args, before=(), **environment):
+    """Let one run of a project die of what it is told, and go on with it; one that does not die is fine too."""
+    project.live(*args, *RESUME, before=before, **environment)
     return _ended(project, how, [f"{how}: {text}" for text in broken(project)])
+
+
+def successive(folder, seed, *args, kills=20):
+    """Kill each of so many runs at a commit, two or three commits further each time, then go on to the end."""
+    rng, how = random.Random(seed), f"seed {seed}, {' '.join(args)}"
+    project = Project(folder / f"row{seed}", *args)
+    breaches = []
+    for number in range(kills):
+        told = {crash.LOG: str(project.folder / f"log{number}"), crash.POINT: str(rng.randint(1, 12))}
+        project.live(*CRASH, *RESUME, **told)
+        breaches += [f"{how}, life {number}: {text}" for text in broken(project)]
+    return _ended(project, how, breaches)
 
 
 def _ended(project, how, breaches):

@@ -2,29 +2,30 @@
 
 import pytest
 
-from tests.faults.deaths import random_life, side_by_side
+from tests.faults.deaths import random_life, side_by_side, successive
 
-KILLS = 500
-STORES = [("-J1", "", 0.3), ("-J4", "", 0.4), ("-J4", "file:.jobtest", 0.3)]
+STORES = [("-J1", "", 150), ("-J4", "", 200), ("-J4", "file:.jobtest", 150)]
 
 
-@pytest.mark.parametrize(("workers", "state", "share"), STORES)
+@pytest.mark.parametrize(("workers", "state", "wanted"), STORES)
 def test_killed_at_any_instant_a_run_goes_on_and_keeps_its_promises(
-    tmp_path, seed, figures, workers, state, share
+    tmp_path, seed, figures, workers, state, wanted
 ):
-    """Each life is killed until it ends by itself, some three times."""
-    left, first, kills, breaches = KILLS * share, seed, 0, []
-    while kills < left and not breaches:
-        seeds = range(first, first + max(2, int(left - kills) // 4))
+    """Each life is killed until it ends by itself, some four times."""
+    kills, first, breaches = 0, seed, []
+    while kills < wanted and not breaches:
+        seeds = range(first, first + max(2, (wanted - kills) // 4))
         first = seeds.stop
         came = side_by_side(lambda one: random_life(tmp_path, one, workers, state=state), seeds)
         kills, breaches = kills + came.kills, [*breaches, *came.breaches]
-    figures(f"random instants {workers} {state or 'sqlite'}", kills, len(breaches))
+    figures(
+        f"random instants, {workers} {state or 'sqlite'}:", f"{kills} kills,", f"{len(breaches)} breaches"
+    )
     assert not breaches, "\n".join(breaches)
 
 
 @pytest.mark.parametrize("workers", ["-J1", "-J4"])
 def test_a_run_that_is_killed_twenty_times_in_a_row_ends(tmp_path, seed, figures, workers):
-    came = side_by_side(lambda one: successive(tmp_path, one, workers), range(seed, seed + 4))
-    figures(f"kills of resumed runs {workers}", came.kills, len(came.breaches))
+    came = side_by_side(lambda one: successive(tmp_path, one, workers), [seed, seed + 1])
+    figures(f"kills of resumed runs, {workers}:", f"{came.kills} kills,", f"{len(came.breaches)} breaches")
     assert not came.breaches, "\n".join(came.breaches)

@@ -63,6 +63,13 @@ class Empty:
     pass
 
 
+@dataclass(eq=False)
+class Thing:
+    of: object
+
+
+Alias = Point
+
 HOME = ModuleHome(sys.modules[__name__])
 
 

@@ -120,4 +120,5 @@ def test_what_is_known_comes_to_the_same_when_it_is_said_with_fewer_facts(facts)
         again.take(fact)
 
     assert vars(again) == vars(known)
+    assert known.turn == max((fact.turn for fact in facts if isinstance(fact, Owed)), default=0)
     assert len(fewest) <= len(known) + 2

@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 import sys
 import threading
 from collections import OrderedDict, namedtuple
@@ -10,11 +11,12 @@ from dataclasses import dataclass, make_dataclass
 from datetime import datetime, time, timedelta, timezone, tzinfo
 from pathlib import Path
 from types import ModuleType
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from storable import HOME, KEYS, VALUES, Colour, Empty, Frozen, Key, Level, Point, Right, frozen, shape
+from storable import HOME, KEYS, VALUES, Colour, Empty, Frozen, Key, Level, Point, Right, Thing, frozen, shape
 
 from jobtest.state.codec import Changed, ModuleHome, NotStorable, decode, digest_of, encode, writing
 from jobtest.state.codec.reading import _READERS
@@ -72,6 +74,19 @@ def test_the_order_of_a_dict_is_kept_and_does_not_count(data, value):
     assert list(map(shape, there_and_back(shuffled))) == list(map(shape, shuffled))
     if not nans:
         assert encode([shuffled], HOME).digest == encode([value], HOME).digest
+
+
+def test_sets_of_equal_sets_have_equal_texts_whatever_order_python_has_them_in():
+    one, other = frozenset([0, 8]), frozenset([8, 0])
+    assert (one, list(one)) == (other, list(reversed(list(other))))
+
+    assert encode({one, frozenset([5])}, HOME) == encode({other, frozenset([5])}, HOME)
+
+
+def test_the_order_of_dicts_in_a_set_does_not_count():
+    sets = [{Thing(first), Thing({3: 0})} for first in ({1: 0, 5: 0}, {5: 0, 1: 0})]
+
+    assert len({encode(value, HOME).digest for value in sets}) == 1
 
 
 @pytest.mark.parametrize(
@@ -183,6 +198,10 @@ class Zone(tzinfo):
     pass
 
 
+TIME_ZONE_FILE = b"TZif" + bytes(16) + struct.pack(">6l", 0, 0, 0, 0, 1, 4) + bytes(6) + b"UTC\0"
+NAMELESS = ZoneInfo.from_file(io.BytesIO(TIME_ZONE_FILE))
+
+
 def no_member():
     value = object.__new__(Colour)
     value._name_, value._value_ = "BLUE", 3
@@ -227,6 +246,7 @@ HERE = ModuleHome(sys.modules[__name__])
         (Point, "$ is a type"),
         ([1 << 14_000], "$[0] is an int of more than 14000 bits"),
         ([datetime(2024, 1, 1, tzinfo=Zone())], "$[0] is a datetime whose zone is a Zone"),
+        (datetime(2024, 1, 1, tzinfo=NAMELESS), "$ is a datetime whose zone is a ZoneInfo"),
         (More(), "$ is a More with an attribute 'more' that is no field"),
         (Listed(), "$ is a Listed, which is more than a dataclass"),
         (no_member(), "$ is a Colour that is none of its members"),
@@ -417,7 +437,19 @@ def test_a_class_that_is_not_what_it_was_is_told(text, said):
 
 
 @pytest.mark.parametrize(
-    "name", ["sys", "os.path", "dataclass", "Point.both", "Point.__class__", "HOME._module", "", ".", "Other"]
+    "name",
+    [
+        "Alias",
+        "sys",
+        "os.path",
+        "dataclass",
+        "Point.both",
+        "Point.__class__",
+        "HOME._module",
+        "",
+        ".",
+        "Other",
+    ],
 )
 def test_a_name_leads_only_to_a_class_of_the_module_under_its_own_name(name):
     assert HOME.type(name) is None

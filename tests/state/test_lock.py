@@ -65,6 +65,7 @@ def test_who_holds_it_is_known_as_long_as_it_is_held(path):
     one.release()
     one.release()
     assert (one.holder(), other.holder(), one.held) == (None, None, False)
+    assert os.listdir(path.parent) == ["lock"]
 
 
 def test_the_file_is_never_replaced_or_deleted(path, held):
@@ -168,6 +169,7 @@ def test_whoever_only_asks_for_the_holder_keeps_nobody_out(path):
     path.touch()
     asking = os.open(path, os.O_RDONLY)
     fcntl.flock(asking, fcntl.LOCK_SH)
+    assert FileLock(path).holder() is None
     threading.Timer(0.01, os.close, [asking]).start()
 
     lock = FileLock(path)

@@ -21,8 +21,8 @@ from jobtest.state.sqlite import SqliteStore
 from jobtest.state.sqlite.opening import check, open_reading, open_writing
 from jobtest.state.sqlite.schema import CURRENT, Schema
 
-EACH = int(os.environ.get("FAULTS", "24"))
-"""Of the writes of a migration, one in so many is the last."""
+FAULTS = int(os.environ.get("FAULTS", "0"))
+"""Of the writes of a migration one in so many is the last, each in a migration of its own; 0: one is."""
 
 DATA = Path(__file__).parent / "data"
 
@@ -156,7 +156,7 @@ def test_a_migration_that_is_killed_leaves_the_old_or_the_new_state(path, tmp_pa
     old = of_version(path, 1)
     code = f"import test_sqlite_migrating as it; it.migrate({str(path)!r})"
     seen = set()
-    for count in range(1, 500, EACH):
+    for count in range(1, 500, FAULTS) if FAULTS else (45,):
         target = tmp_path / str(count) / "state.db"
         target.parent.mkdir()
         shutil.copy(path, target)
@@ -175,7 +175,7 @@ def test_a_migration_that_is_killed_leaves_the_old_or_the_new_state(path, tmp_pa
         assert of_version(target, 2)["past"] == old["past"]
         if killed.returncode == 0:
             break
-    assert seen == {1, 2}
+    assert seen == ({1, 2} if FAULTS else {1})
 
 
 # --- what every later version must read ---

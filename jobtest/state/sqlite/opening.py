@@ -111,9 +111,10 @@ def create(path: Path, schema: Schema = CURRENT) -> None:
     try:
         with closing(_connect(new, "mode=rw")) as connection:
             connection.execute("PRAGMA synchronous=OFF")  # it is synced as a whole
+            connection.execute("PRAGMA journal_mode=MEMORY")
             connection.execute(f"PRAGMA page_size={PAGE_SIZE}")
-            _write_ahead(path, connection)
             _fill(connection, schema)
+            _write_ahead(path, connection)  # last: nothing is left in a log, whatever closing comes to
         forget(path)
         _remove_logs(path)  # what an earlier state left would be taken for changes of this one
         put_in_place(new, path, sync=True)
@@ -134,6 +135,7 @@ def copy(connection: sqlite3.Connection, path: Path) -> None:
     try:
         with closing(sqlite3.connect(new, isolation_level=None)) as target:
             connection.backup(target)
+        _remove_logs(path)  # of what was there before
         put_in_place(new, path, sync=True)
     except BaseException:
         with suppress(OSError):

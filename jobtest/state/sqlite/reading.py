@@ -49,6 +49,7 @@ class Reader:
 
     def stay(self) -> None:
         """Read from now on what lies at the path now, wherever it goes: it is owned."""
+        self.close()
         self._connected()
         self._stays = True
 

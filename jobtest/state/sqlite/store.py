@@ -130,6 +130,8 @@ class SqliteStore:
             StateError: there is no state, it cannot be read, or the copy cannot be written.
         """
         target = Path(os.path.realpath(path))
+        if target == self._path:
+            raise refused(target, "this is the state itself", "name another file for the copy")
         copies = ValueFiles(beside(target, ".values"))
         try:
             with self._guard:
@@ -154,7 +156,7 @@ class SqliteStore:
             if self._writer is not None:
                 return
             self._prepare()
-            self._numbers, self._ended, self._turn = {}, {}, None
+            self._forget()
             self._lock.take(owner, timeout)
             try:
                 self._writer = Writer(self._path, self._durability)
@@ -196,7 +198,11 @@ class SqliteStore:
             writer = self._owned()
             if self._rows:
                 written, self._rows = self._rows, []
-                writer.commit(written, at_once=at_once)
+                try:
+                    writer.commit(written, at_once=at_once)
+                except AlreadyEnded:
+                    self._forget()
+                    raise
             elif at_once:
                 writer.sync()
 
@@ -209,16 +215,24 @@ class SqliteStore:
         with self._guard:
             writer, self._writer = self._writer, None
             try:
-                owned = self._lock.held  # in a forked child it is not
-                if writer is not None and owned and not writer.lost:
-                    if self._rows:
-                        writer.commit(self._rows)
-                    self._reader.close()  # who closes last tidies up, and a reader cannot
-                    writer.close()
+                if writer is not None and self._lock.held:  # in a forked child it is not
+                    self._finish(writer)
             finally:
                 self._rows = []
                 self._reader.close()
                 self._lock.release()
+
+    def _finish(self, writer: Writer) -> None:
+        """Commit and close; after a loss nothing is left to do."""
+        if writer.lost:
+            return
+        try:
+            if self._rows:
+                writer.commit(self._rows)
+            writer.finish()
+        finally:
+            self._reader.close()  # before the writer: the last one tidies up, and a reader cannot
+            writer.close()
 
     def _read(self) -> Reader:
         if self._rows:
@@ -250,6 +264,10 @@ class SqliteStore:
                 raise unwritable(self._path, error) from error
         except OSError as error:
             raise unreadable(self._path, error) from error
+
+    def _forget(self) -> None:
+        """Drop what is known of the database from writing to it: somebody else wrote."""
+        self._numbers, self._ended, self._turn = {}, {}, None
 
     def _rows_of(self, change: Change) -> Iterable[Row]:
         if isinstance(change, Entry):

@@ -36,7 +36,7 @@ DECIDING = ("meta", "run", "outcome", "past", "owed", "checkpoint")
 _TOUCH = ("UPDATE meta SET value = value WHERE key = 'lineage'", ())
 """Puts the page that tells whose it is into a log that begins anew, so that another state's is found out."""
 
-_FULL = 13
+_BUSY, _FULL = 5, 13
 
 
 class Writer:
@@ -88,6 +88,8 @@ class Writer:
     def commit(self, rows: Iterable[Row], *, at_once: bool = False) -> None:
         """Write rows in one transaction; the death of this process cannot take them back afterwards.
 
+        An interrupt (`KeyboardInterrupt`) ends all writing: nobody knows whether it came before or after.
+
         Args:
             rows: Statements and what they bind.
             at_once: A power cut cannot take them back either, nor anything before them.
@@ -107,6 +109,12 @@ class Writer:
                 self._group.soon()
         except (OSError, *FAILURES) as error:
             self.lose(error)
+        except (StateLost, AlreadyEnded):
+            raise
+        except BaseException:
+            with suppress(StateLost):
+                self._end(self._problem("the state was interrupted while it was written", "run again"))
+            raise
 
     def sync(self) -> None:
         """Bring to the disk what was committed.
@@ -120,25 +128,25 @@ class Writer:
         except OSError as error:
             self.lose(error)
 
-    def close(self) -> None:
-        """End the ownership in order; after a loss only let go of files. A second time does nothing.
+    def finish(self) -> None:
+        """End the ownership in order; what is left to do is `close`.
 
         Raises:
             StateLost: earlier rows could not be kept.
         """
-        if self._lost is not None:
-            return
+        self.insist()
         try:
             self._group.close()
             self.commit([("UPDATE meta SET value = '1' WHERE key = 'clean'", ())], at_once=True)
             self._shorten_log()
         except (OSError, *FAILURES) as error:
             self.lose(error)
-        self._lost = Problem(
-            what="the state is closed", at=(str(self._path),), fix="this is a bug in jobtest"
-        )
-        self._disconnect()
-        os.close(self._log)
+
+    def close(self) -> None:
+        """Let go of files; after a loss it did that already. Whoever closes the last connection tidies up."""
+        if self._lost is None:
+            self._lost = self._problem("the state is closed", "this is a bug in jobtest")
+            self._disconnect()
 
     def lose(self, error: OSError | Failure) -> NoReturn:
         """End all writing because of an error.
@@ -155,8 +163,7 @@ class Writer:
             self._synchronous = synchronous
         execute("BEGIN IMMEDIATE")
         if execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone() != (self._epoch,):
-            problem = self._problem("another run has taken the state over", "wait for its end")
-            self._end(problem)
+            self._end(self._problem("another run has taken the state over", "wait for its end"))
         for statement, bound in rows:
             try:
                 execute(statement, bound)
@@ -164,7 +171,7 @@ class Writer:
                 if statement is not OUTCOME:
                     raise
                 execute("ROLLBACK")
-                (run,) = execute("SELECT id FROM run WHERE number = ?", bound[:1]).fetchone()
+                (run,) = execute("SELECT id FROM run WHERE number = ?", bound[:1]).fetchone() or ("",)
                 raise AlreadyEnded(text_of(bound[1]), text_of(run)) from None
         execute("COMMIT")
 
@@ -198,19 +205,23 @@ class Writer:
         """End all writing; the connection is thrown away."""
         self._lost = problem
         self._disconnect()
-        with suppress(OSError):
-            self._group.close()
-        os.close(self._log)
         raise StateLost(problem)
 
     def _disconnect(self) -> None:
         self._cursor.close()  # with a statement of its own it would keep the connection alive
         self._connection.close()
+        with suppress(OSError):
+            self._group.close()
+        os.close(self._log)
 
     def _explain(self, error: OSError | Failure) -> Problem:
-        if getattr(error, "sqlite_errorcode", 0) == _FULL or getattr(error, "errno", 0) == errno.ENOSPC:
+        code = getattr(error, "sqlite_errorcode", 0)
+        if code == _FULL or getattr(error, "errno", 0) == errno.ENOSPC:
             return self._problem(f"state disk is full: {self._path}", "make room and run again")
-        return self._problem(f"the state cannot be written: {reason(error)}", "mend the disk and run again")
+        fix = (
+            "close what has it open, e.g. sqlite3" if code & 0xFF == _BUSY else "mend the disk and run again"
+        )
+        return self._problem(f"the state cannot be written: {reason(error)}", fix)
 
     def _problem(self, what: str, fix: str) -> Problem:
         return Problem(what=what, at=(str(self._path),), fix=fix)
