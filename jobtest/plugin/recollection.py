@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from jobtest.core.resume import Left, how_left, resume
 from jobtest.core.summary import Summary, summarize
 from jobtest.engine.memory import expected_seconds, recall
 from jobtest.plugin.collect import JobItem
+from jobtest.reports.history.text import when
 from jobtest.state.codec import Home, ModuleHome
 from jobtest.state.opening import open_store
 from jobtest.state.store import Change, CleanupOwed, Owner, PastKept, RunRecord, RunsDropped, Store
@@ -144,8 +144,7 @@ class Recollection:
         if last.ended_at is None:
             self._doubt(last, graph, left, found)
         elif not any(last.totals.get(outcome.value) for outcome in UNFINISHED):
-            done = f"run {last.id} ended well with all its {last.jobs} jobs"
-            found.lines.append(f"nothing to resume: {done}; this is a new run")
+            found.lines.append(f"nothing to resume: run {last.id} ended well; this is a new run")
             return
         if not goes_on:
             found.lines.append(f"{_how_it_ended(last, plan, left)}; --job-resume would have gone on with it")
@@ -295,11 +294,6 @@ class Recollection:
         if old:
             self.store.write(RunsDropped(tuple(old)))
             self.store.commit()
-
-
-def when(at: float) -> str:
-    """Return a time as people read it, in UTC."""
-    return datetime.datetime.fromtimestamp(at, tz=datetime.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def _how_it_ended(record: RunRecord, plan: Plan, left: Mapping[str, Left]) -> str:

@@ -14,6 +14,7 @@ from jobtest.core.model import Command, Outcome
 from jobtest.core.planner import Plan
 from jobtest.core.summary import JobRecord, Summary
 from jobtest.plugin.replay import outcome_of
+from jobtest.reports.history.text import SYMBOLS, counts
 
 if TYPE_CHECKING:
     from jobtest.engine.loop import Engine
@@ -21,33 +22,15 @@ if TYPE_CHECKING:
 
 __all__ = ["PhaseLines", "Terminal", "recap"]
 
-ORDER = (
-    Outcome.UNCHANGED,
-    Outcome.CHANGED,
-    Outcome.WOULD_RUN,
-    Outcome.UNKNOWN,
-    Outcome.FAILED,
-    Outcome.BLOCKED,
-    Outcome.SKIPPED,
-    Outcome.POSTPONED,
-    Outcome.CANCELLED,
-)
-LETTERS = {
-    Outcome.UNCHANGED: ".",
-    Outcome.CHANGED: "+",
-    Outcome.WOULD_RUN: "~",
-    Outcome.UNKNOWN: "?",
-    Outcome.BLOCKED: "b",
-    Outcome.SKIPPED: "s",
-    Outcome.POSTPONED: "p",
-    Outcome.CANCELLED: "c",
-}
 COLOURS = {
     Outcome.UNCHANGED: {"green": True},
     Outcome.CHANGED: {"green": True, "bold": True},
     Outcome.WOULD_RUN: {"yellow": True, "bold": True},
     Outcome.UNKNOWN: {"yellow": True},
 }
+TOLD = frozenset(SYMBOLS) - {Outcome.FAILED, None}
+"""Outcomes that have a name of their own in the terminal; a failure has pytest's."""
+
 LONG = 1.0
 """Seconds from which a run says where its time went."""
 
@@ -104,13 +87,13 @@ class Terminal:
     ) -> tuple[str, str, str | tuple[str, dict[str, bool]]] | None:
         """Name outcomes by their own names; the counts of pytest's last line stay its own."""
         outcome = outcome_of(report)
-        if outcome is None or outcome not in LETTERS:
+        if outcome is None or outcome not in TOLD:
             return None
         word = outcome.value.upper()
         if report.when == "call" and report.passed:
-            return "passed", LETTERS[outcome], (word, COLOURS[outcome])
+            return "passed", SYMBOLS[outcome], (word, COLOURS[outcome])
         if report.when == "setup" and report.skipped:
-            return "skipped", LETTERS[outcome], (word, {"yellow": True})
+            return "skipped", SYMBOLS[outcome], (word, {"yellow": True})
         return None
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -208,10 +191,9 @@ class PhaseLines:
 
 def recap(summary: Summary) -> str:
     """Return `12 jobs: 7 unchanged, 3 changed, 1 failed, 1 blocked in 41.2s`; zero counts are left out."""
-    totals = summary.totals()
-    counts = ", ".join(f"{totals[outcome]} {outcome.value}" for outcome in ORDER if totals[outcome])
-    number = len(summary.jobs)
-    return f"{number} job{'s' if number != 1 else ''}: {counts or 'none ended'} in {summary.seconds:.1f}s"
+    totals = {outcome.value: count for outcome, count in summary.totals().items()}
+    said, number = counts(totals) or "none ended", len(summary.jobs)
+    return f"{number} job{'s' if number != 1 else ''}: {said} in {summary.seconds:.1f}s"
 
 
 def _where_time_went(summary: Summary) -> list[str]:
@@ -248,7 +230,7 @@ def plan_lines(summary: Summary, known: Callable[[str], list[str]] | None = None
         record = summary.jobs[id]
         outcome = record.outcome or Outcome.UNKNOWN
         alone = f"; alone, {plan.graph[id].exclusive}" if plan.graph[id].exclusive else ""
-        symbol = LETTERS.get(outcome, "!")
+        symbol = SYMBOLS[outcome]
         lines.append(f"{symbol} {plan.graph[id].label:<{width}}  {outcome.value:<9}  {record.reason}{alone}")
         lines += [f"    {line}" for line in known(id)] if known is not None else []
     lines.append("")

@@ -15,7 +15,7 @@ UNCHECKED = frozenset({"report", "token", "notice", "stubborn", "server", "beat"
 OWN_CHECK = frozenset({"copied"})
 """Its check is that of jobtest, and not in the ledger."""
 
-VALUED = frozenset({*FETCHES, *PARSES, "merge", "later"})
+VALUED = frozenset({*FETCHES, *PARSES, "merge", "later", "final"})
 """They run although their check holds if their value is wanted and not known: their run was cut short."""
 
 CLEANED = frozenset({*FETCHES, "merge", "report", "notice", "flaky", "later", "final"})

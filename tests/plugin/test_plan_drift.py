@@ -142,7 +142,7 @@ def test_a_broken_check_in_a_plan_fails_it(jobs):
     assert run.outcomes == {"a": "failed", "b": "blocked"}
     assert run.kinds == {"a": "broken_check"}
     assert "NameError" in run.longrepr("a")
-    assert "! a  failed" in run.text
+    assert "F a  failed" in run.text
 
 
 def test_a_plan_retries_and_waits_for_nothing(jobs):
