@@ -94,7 +94,7 @@ class ReportFiles:
             record = engine.memory.record
             data = report_data(
                 engine.summary,
-                engine.values,
+                {**engine.memory.recalled, **engine.values},
                 context=record.context or None,
                 resumed_from=record.resumed_from or None,
                 record=record,

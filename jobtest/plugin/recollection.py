@@ -143,7 +143,7 @@ class Recollection:
         left = how_left(plan, self.store.entries(last.id))
         if last.ended_at is None:
             self._doubt(last, graph, left, found)
-        elif not any(last.totals.get(outcome.value) for outcome in UNFINISHED):
+        elif _is_finished(last):
             found.lines.append(f"nothing to resume: run {last.id} ended well; this is a new run")
             return
         if not goes_on:
@@ -248,6 +248,14 @@ class Recollection:
             lines.append(f"{outcome}{tried} in the last run, {last.run_id}: {record.reason}")
         return lines or ["never ended well so far"]
 
+    def redefined(self, plan: Plan) -> list[str]:
+        """Return a line for each job that is defined otherwise than at its last success."""
+        return [
+            f"{job.label}: its definition has changed since its last success, in run {self.pasts[job.id].run}"
+            for job in plan.graph
+            if job.id in self.pasts and self.pasts[job.id].definition not in ("", job.definition)
+        ]
+
     def _last_loaded(self) -> Summary | None:
         """Return the last run, read once."""
         if not self._loaded:
@@ -294,6 +302,12 @@ class Recollection:
         if old:
             self.store.write(RunsDropped(tuple(old)))
             self.store.commit()
+
+
+def _is_finished(record: RunRecord) -> bool:
+    """Tell whether every job of a run has ended, and none in a way that may be tried again."""
+    ended = sum(record.totals.values()) == record.jobs
+    return ended and not any(record.totals.get(outcome.value) for outcome in UNFINISHED)
 
 
 def _how_it_ended(record: RunRecord, plan: Plan, left: Mapping[str, Left]) -> str:

@@ -108,6 +108,7 @@ class Terminal:
         summary = self._of.engine.summary
         sections = {
             "plan": self._plan(summary) if summary.command is Command.PLAN else [],
+            "changed definitions": self._redefined(summary),
             "notes": [*_notes(summary), *_switched_off(self._of.engine)],
             "root causes": _root_causes(summary),
         }
@@ -129,6 +130,10 @@ class Terminal:
         if memory is not None:
             lines.append(memory.estimated(summary, self._of.options.workers))
         return lines
+
+    def _redefined(self, summary: Summary) -> list[str]:
+        asks = summary.command in (Command.PLAN, Command.DRIFT)
+        return self._of.memory.redefined(summary.plan) if self._of.memory is not None and asks else []
 
     def _again(self, summary: Summary) -> list[str]:
         """Return the command that tries again what failed, to be copied."""

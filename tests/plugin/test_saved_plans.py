@@ -175,3 +175,53 @@ def test_jobs_that_take_long_go_first_once_that_is_known(jobs):
     """
     assert jobs(source).seen == ["a", "b", "slow"]
     assert jobs.run().seen == ["slow", "a", "b"]
+
+
+@pytest.mark.parametrize("option", ["--plan", "--drift"])
+def test_what_only_asks_tells_whose_definition_has_changed(jobs, option):
+    source = """
+        from seen import note
+        def check_a(): pass
+        def job_a(): note(1)
+        def check_b(): pass
+        def job_b(): pass
+    """
+    first = jobs(source)
+    assert "its definition" not in jobs.run(option).text
+    run = jobs(source.replace("note(1)", "note(2)"), option)
+    assert f"a: its definition has changed since its last success, in run {first.engine.run_id}" in run.text
+    assert "b: its definition" not in run.text
+
+
+def test_a_run_that_pytest_broke_off_is_not_finished(jobs):
+    jobs.write(
+        {
+            "conftest.py": """
+        def pytest_runtest_logreport(report):
+            if "job_b" in report.nodeid:
+                raise RuntimeError("a broken plugin")
+        """
+        }
+    )
+    jobs.write({"job_it.py": "def job_a(): pass\ndef job_b(): pass\ndef job_c(): pass"})
+    result = jobs.pytester.runpytest_inprocess("--orchestrate", "-p", "no:hypothesispytest")
+    assert result.ret == 3
+    (jobs.path / "conftest.py").unlink()
+    run = jobs.run("--job-resume")
+    assert "going on: run " in run.text
+    assert run.reasons["a"].startswith("resumed: ")
+
+
+def test_a_report_has_the_values_of_jobs_that_did_not_run(jobs):
+    import json
+
+    source = """
+        from pathlib import Path
+        def check_a(): assert Path("a").exists()
+        def job_a(): Path("a").touch(); return {"n": 1}
+        def job_b(a): pass
+    """
+    jobs(source)
+    jobs.run("--job-report=r.json")
+    values = {job["name"]: job["value"] for job in json.loads((jobs.path / "r.json").read_text())["jobs"]}
+    assert values == {"a": {"n": 1}, "b": None}
