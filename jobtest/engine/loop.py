@@ -101,6 +101,9 @@ class Engine:
         seed: What jitter comes from; by default the id of the run.
         grace: Seconds that running bodies get after an interrupt.
 
+    Attributes:
+        unkept: How jobs ended after the state was lost: label and outcome. It is on no record.
+
     Raises:
         ProjectError: a job asks for more of a resource than there is.
     """
@@ -144,6 +147,7 @@ class Engine:
         self._entered = {id for id, one in plan.decisions.items() if _was_cut_short(one.resumed)}
         self._stop_reason = ""
         self._interrupted = False
+        self.unkept: list[str] = []
         self._deadline: float | None = None
 
     # --- from outside ---
@@ -355,6 +359,8 @@ class Engine:
         self.memory.entry(entry, self.summary, self._scheduler.inputs.taken)
         if self.lost is not None:
             self.stop(f"the state is lost: {self.lost.problem.what}")
+            if isinstance(event, JobEnded) and event.outcome is not Outcome.CANCELLED:
+                self.unkept.append(f"{self.plan.graph[event.job].label} {event.outcome.value}")
         self._seq += 1
         self._scheduler.apply(event, entry.at)
         self.summary.apply(entry)

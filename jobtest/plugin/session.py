@@ -374,7 +374,9 @@ class Orchestration:
             engine.run(self._found.changes)
         room.tell_warnings()
         if engine.lost is not None:
-            raise pytest.exit.Exception(str(engine.lost), returncode=pytest.ExitCode.INTERNAL_ERROR)
+            unkept = f"\n  not on record: {', '.join(engine.unkept)}" if engine.unkept else ""
+            said = f"{engine.lost}{unkept}\n  then: start again with --job-resume"
+            raise pytest.exit.Exception(said, returncode=pytest.ExitCode.INTERNAL_ERROR)
         if isinstance(bodies.exit, pytest.exit.Exception):
             if session.testsfailed and bodies.exit.returncode == 0:
                 bodies.exit.returncode = int(pytest.ExitCode.TESTS_FAILED)

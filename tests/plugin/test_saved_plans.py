@@ -225,3 +225,22 @@ def test_a_report_has_the_values_of_jobs_that_did_not_run(jobs):
     jobs.run("--job-report=r.json")
     values = {job["name"]: job["value"] for job in json.loads((jobs.path / "r.json").read_text())["jobs"]}
     assert values == {"a": {"n": 1}, "b": None}
+
+
+def test_a_state_that_is_lost_stops_the_run_and_tells_what_is_on_no_record(jobs):
+    run = jobs("""
+        import os
+        from seen import note
+        def job_a(): pass
+        def cleanup_a(): note("clean")
+        def job_b(a): os.rename(".jobtest", "moved")
+        def job_c(b): note("ran")
+    """)
+    assert (run.ret, run.seen) == (3, [])
+    assert "the state was removed or replaced while it was used" in run.text + run.errors
+    assert "not on record: b changed" in run.text + run.errors
+    assert not (jobs.path / ".jobtest").exists()
+    (jobs.path / "moved").rename(jobs.path / ".jobtest")
+    jobs.write({"job_it.py": (jobs.path / "job_it.py").read_text().replace("os.rename", "print")})
+    run = jobs.run("--job-resume")
+    assert (run.ret, run.seen) == (0, ["ran", "clean"])
