@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import get_args
 
-from jobtest.core.data import from_data, to_data
+from jobtest.core.data import from_data, to_data, to_text
 from jobtest.core.model import Command, Failure, Kind, Outcome, Phase, Verdict
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "RunStopped",
     "event_from_data",
     "event_to_data",
+    "event_to_text",
 ]
 
 
@@ -183,6 +184,11 @@ _BY_NAME: Mapping[str, type] = {cls.__name__: cls for cls in get_args(Event)}
 def event_to_data(event: Event) -> dict[str, object]:
     """Return the event as JSON data; fields that have their default are left out."""
     return {"event": type(event).__name__, **to_data(event)}
+
+
+def event_to_text(event: Event) -> str:
+    """Return `event_to_data` as JSON text in ASCII."""
+    return to_text(event, f'"event":"{type(event).__name__}",')
 
 
 def event_from_data(data: Mapping[str, object]) -> Event:

@@ -94,7 +94,7 @@ class Memory:
         self._known: set[str] = set()
         self._owing: set[str] = set()
         self._files: dict[str, Mapping[str, str]] = {}
-        self._checkpoints: dict[str, dict[str, str]] | None = None
+        self._checkpoints = store.checkpoints()  # read now: later it would commit what is written by then
         self._plan: Plan
         self._changes: tuple[Change, ...] = ()
 
@@ -160,8 +160,6 @@ class Memory:
     def checkpoints(self, job: str) -> dict[str, str]:
         """Return the checkpoints of a job, JSON text by key."""
         with self._lock:
-            if self._checkpoints is None:
-                self._checkpoints = self._store.checkpoints()
             return self._checkpoints.setdefault(job, {})
 
     def put_checkpoint(self, job: str, key: str, text: str) -> None:

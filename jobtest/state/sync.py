@@ -39,6 +39,8 @@ class GroupSync:
             OSError: an earlier sync failed.
         """
         self._raise()
+        if self._due:
+            return  # what is written by now is part of the sync that is going to come
         self._due = True
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="jobtest-sync", daemon=True)

@@ -2,20 +2,25 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import scenarios
-from measure import Command, Series, rounds
+from measure import BrokenRun, Command, Series, rounds
 from peers import Missing, Toolbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One side of a comparison: a tool, a shape, and what else its command needs."""
+    """One side of a comparison: a tool, a shape, and what else its command needs.
+
+    Sides with the same `place` share a project; `write` is for one that is not the tool's usual.
+    """
 
     tool: str
     shape: scenarios.Shape
     more: tuple[str, ...] = ()
-    body: str = "pass"
+    write: Callable[[Path, scenarios.Shape], None] | None = None
+    place: str = ""
     limits: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -41,15 +46,17 @@ class Bench:
         for key, side in lineup.items():
             place = f"{label}-{key}".replace(" ", "-")
             try:
-                commands[key] = self._command(side, place)
-            except Missing as reason:
+                commands[key] = self.command(side, place)
+            except (Missing, BrokenRun) as reason:
                 absent[key] = Series(0, broken=f"{key}: {reason}")
         return absent | rounds(commands, times)
 
-    def _command(self, side: Side, place: str) -> Command:
+    def command(self, side: Side, place: str) -> Command:
+        """Make the project of a side and the command that runs it; raises Missing."""
         if isinstance(side, Entry):
+            label = side.place or place
             return self.toolbox.command(
-                side.tool, place, side.shape, *side.more, body=side.body, **side.limits
+                side.tool, label, side.shape, *side.more, write=side.write, **side.limits
             )
         return side(self.toolbox, place)
 

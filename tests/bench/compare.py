@@ -1,6 +1,7 @@
 """Scenarios that compare whole processes: jobtest, plain pytest and the peers, each on its own project."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from statistics import median
 
 import scenarios
@@ -136,10 +137,11 @@ def _peers(
 
 def sleep(bench: Bench) -> Iterator[Row]:
     """200 jobs of 50 ms on 16 workers against the 13 waves they must take; one job's process taken off."""
-    wide, body = ("-J", str(WORKERS)), f"time.sleep({SLEEP})"
+    wide = "-J", str(WORKERS)
+    write = partial(scenarios.write_jobtest, body=f"time.sleep({SLEEP})")
     lineup = {
         "one": Entry(tool="jobtest", shape=scenarios.independent(1), more=wide),
-        "all": Entry(tool="jobtest", shape=scenarios.independent(SLEEPERS), more=wide, body=body),
+        "all": Entry(tool="jobtest", shape=scenarios.independent(SLEEPERS), more=wide, write=write),
     }
     series = bench.measure("sleep", lineup, bench.count(9, 3))
     scenario = f"{SLEEPERS} x {duration(SLEEP)}, -J {WORKERS}"

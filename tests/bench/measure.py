@@ -17,7 +17,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-LITTER = (".jobtest", ".pytask", "pytask.lock", ".doit.db", ".doit.db.bak", ".doit.db.dat", ".doit.db.dir")
+LITTER = (
+    ".jobtest",
+    ".pytask",
+    "pytask.lock",
+    ".doit.db",
+    ".doit.db.bak",
+    ".doit.db.dat",
+    ".doit.db.dir",
+    "done.txt",  # left by projects of scenarios
+    "killed.txt",
+)
 OUTPUT = "bench-output.txt"
 FORGOTTEN = (
     "PYTHONDONTWRITEBYTECODE",
@@ -35,12 +45,16 @@ class BrokenRun(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """One process to time. `proof` gets exit code and output and says whether the work was really done."""
+    """One process to time. `proof` gets exit code and output and says whether the work was really done.
+
+    It starts without anything that earlier runs have left, or with what lies in the folder `start`.
+    """
 
     argv: tuple[str, ...]
     folder: Path
     jobs: int
     proof: Callable[[int, str], bool]
+    start: Path | None = None
     rounds: int = 1_000_000  # a slow peer takes part in fewer rounds than the others
     warm: bool = True
     seconds_at_most: float = 150.0
@@ -83,14 +97,36 @@ def _clean(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def keep(folder: Path) -> Path:
+    """Move what a run has left in its project to a folder beside it, from which another one can start."""
+    place = folder.with_name(f"{folder.name}-left")
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    for entry in LITTER:
+        if (folder / entry).exists():
+            (folder / entry).rename(place / entry)
+    return place
+
+
+def _put_back(place: Path, folder: Path) -> None:
+    """Copy what was kept, down to the disk: who syncs later would have to wait for it."""
+    shutil.copytree(place, folder, dirs_exist_ok=True)
+    for copy in (folder / path.relative_to(place) for path in place.rglob("*") if path.is_file()):
+        fd = os.open(copy, os.O_RDONLY)
+        os.fsync(fd)
+        os.close(fd)
+
+
 def _kill(group: int) -> None:
     with contextlib.suppress(ProcessLookupError):  # it ended by itself in the same moment
         os.killpg(group, signal.SIGKILL)
 
 
 def once(command: Command) -> Sample:
-    """Run a command in a project without state of earlier runs; raises BrokenRun if its proof fails."""
+    """Run a command in a project in the state that it starts from; raises BrokenRun if its proof fails."""
     _clean(command.folder)
+    if command.start is not None:
+        _put_back(command.start, command.folder)
     output = command.folder / OUTPUT
     with output.open("wb") as sink:
         start = time.perf_counter()
@@ -137,6 +173,12 @@ def per_job(full: Series, base: Series, what: str) -> list[float]:
     """Cost of one more job, one figure a round: this project minus the one-job project (its median)."""
     floor = statistics.median(base.values(what))
     return [(value - floor) / (full.jobs - base.jobs) for value in full.values(what)]
+
+
+def difference(full: Series, base: Series, what: str) -> float:
+    """Median of what one takes more than the other, round by round."""
+    pairs = zip(full.values(what), base.values(what), strict=True)
+    return statistics.median(a - b for a, b in pairs)
 
 
 def ratio(ours: Iterable[float], theirs: Iterable[float]) -> float:

@@ -36,13 +36,13 @@ class Missing(Exception):
     """A tool this machine cannot offer; the text is the reason."""
 
 
-def _said(pattern: str, count: int) -> Callable[[int, str], bool]:
+def said(pattern: str, count: int) -> Callable[[int, str], bool]:
     """Proof: exit code 0 and a line that counts what was done."""
     wanted = re.compile(pattern.format(count))
     return lambda code, text: code == 0 and wanted.search(text) is not None
 
 
-def _lines(start: str, count: int) -> Callable[[int, str], bool]:
+def lines(start: str, count: int) -> Callable[[int, str], bool]:
     """Proof: exit code 0 and so many lines that begin in this way."""
     return lambda code, text: code == 0 and sum(line.startswith(start) for line in text.splitlines()) == count
 
@@ -66,37 +66,37 @@ TOOLS = {
         environment="jobtest",
         write=scenarios.write_jobtest,
         arguments=(*ORCHESTRATE, "-J", "1"),
-        proof=lambda jobs: _said(r"\b{} (passed|changed)", jobs),
+        proof=lambda jobs: said(r"\b{} (passed|changed)", jobs),
     ),
     "pytest": Tool(
         environment="jobtest",
         write=scenarios.write_pytest,
         arguments=PLAIN,
-        proof=lambda jobs: _said(r"\b{} passed", jobs),
+        proof=lambda jobs: said(r"\b{} passed", jobs),
     ),
     "pytask": Tool(
         environment="pytask",
         write=scenarios.write_pytask,
         arguments=("-m", "pytask", "build"),
-        proof=lambda jobs: _said(r"\b{}  Succeeded", jobs),
+        proof=lambda jobs: said(r"\b{}  Succeeded", jobs),
     ),
     "doit": Tool(
         environment="doit",
         write=scenarios.write_doit,
         arguments=("-m", "doit", "run"),
-        proof=lambda jobs: _lines(".  n:", jobs),
+        proof=lambda jobs: lines(".  n:", jobs),
     ),
     "luigi": Tool(
         environment="luigi",
         write=scenarios.write_luigi,
         arguments=("flow.py",),
-        proof=lambda jobs: _said(r"^{} done", jobs),
+        proof=lambda jobs: said(r"^{} done", jobs),
     ),
     "dojobber": Tool(
         environment="dojobber",
         write=scenarios.write_dojobber,
         arguments=("flow.py",),
-        proof=lambda jobs: _said(r"(?m)^{} done, True", jobs),
+        proof=lambda jobs: said(r"(?m)^{} done, True", jobs),
     ),
     "make": Tool(
         environment="",
@@ -143,7 +143,13 @@ class Toolbox:
                 raise Missing(self.broken[environment])
 
     def command(
-        self, tool: str, label: str, shape: scenarios.Shape, *more: str, body: str = "pass", **limits: float
+        self,
+        tool: str,
+        label: str,
+        shape: scenarios.Shape,
+        *more: str,
+        write: Callable[[Path, scenarios.Shape], None] | None = None,
+        **limits: float,
     ) -> Command:
         """A fresh project of this shape and the command that runs it; raises Missing."""
         kind = TOOLS[tool]
@@ -153,11 +159,7 @@ class Toolbox:
             argv = (program, *kind.arguments[1:], *more)
         else:
             raise Missing(f"no {kind.arguments[0]} on PATH")
-        folder = PROJECTS / f"{tool}-{label}"
-        if body == "pass":
-            scenarios.fresh(folder, kind.write, shape)
-        else:
-            scenarios.fresh(folder, lambda at, of: scenarios.write_jobtest(at, of, body), shape)
+        folder = scenarios.fresh(PROJECTS / f"{tool}-{label}", write or kind.write, shape)
         return Command(argv=argv, folder=folder, jobs=len(shape), proof=kind.proof(len(shape)), **limits)
 
     def versions(self) -> str:

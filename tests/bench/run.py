@@ -3,8 +3,9 @@
     python tests/bench/run.py [--quick] [--only SCENARIO ...] [--json FILE]
 
 Cost per job is the wall time of a whole process minus that of the same with one job, over the number of jobs
-more. The sides of a row run in turn; its ratio is the median of the ratios of the rounds. Peers are installed
-into environments of their own below `tests/bench/.envs` the first time, by this Python's pip.
+more. The sides of a row run in turn; its ratio is the median of the ratios of the rounds. Every run starts
+without a state of earlier ones, unless its row is about that; runs of jobtest write down what happens. Peers
+are installed into environments of their own below `tests/bench/.envs` the first time, by this Python's pip.
 """
 
 import argparse
@@ -17,10 +18,12 @@ from pathlib import Path
 
 from bench import Bench
 from compare import SCENARIOS as COMPARED
+from history import SCENARIOS as HISTORY
 from inside import SCENARIOS as INSIDE
+from remembering import SCENARIOS as REMEMBERING
 from table import Row, render
 
-SCENARIOS = {scenario.__name__: scenario for scenario in (*COMPARED, *INSIDE)}
+SCENARIOS = {scenario.__name__: scenario for scenario in (*COMPARED, *INSIDE, *REMEMBERING, *HISTORY)}
 
 
 def _arguments() -> argparse.Namespace:

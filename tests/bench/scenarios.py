@@ -72,6 +72,56 @@ def write_jobtest(folder: Path, shape: Shape, body: str = "pass") -> None:
         (folder / f"job_part{part:02}.py").write_text(head + source)
 
 
+def with_settings(settings: str) -> Callable[[Path, Shape], None]:
+    """As `write_jobtest`, with these lines in `jobtest.toml`."""
+
+    def write(folder: Path, shape: Shape) -> None:
+        write_jobtest(folder, shape)
+        (folder / "jobtest.toml").write_text(f"{settings}\n")
+
+    return write
+
+
+_CHECKED = """from pathlib import Path
+
+MARK = Path(__file__).with_name("done.txt")
+ALL_DONE = MARK.exists()
+DONE = set()
+"""
+
+
+def write_checked(folder: Path, shape: Shape) -> None:
+    """Jobs with checks that hold once their bodies have run: in that process, and in all after the last body.
+
+    They cost next to nothing. A first run calls each check, its body and the check again; a second one only
+    the check. Without edges.
+    """
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    for part, slice_ in _files(shape):
+        source = _CHECKED
+        for number, _ in slice_:
+            mark = "\n    MARK.touch()" if number == len(shape) - 1 else ""
+            source += f"\n\ndef check_{name(number)}():\n    return ALL_DONE or {number} in DONE\n"
+            source += f"\n\ndef job_{name(number)}():\n    DONE.add({number}){mark}\n"
+        (folder / f"job_part{part:02}.py").write_text(source)
+
+
+_DEADLY = """spared = Path(__file__).with_name("killed.txt")
+    if not spared.exists():
+        spared.touch()
+        os.kill(os.getpid(), signal.SIGKILL)"""
+
+
+def write_deadly(folder: Path, shape: Shape) -> None:
+    """As `write_jobtest`, but the job in the middle kills its process the first time."""
+    write_jobtest(folder, shape)
+    middle = len(shape) // 2
+    file = folder / f"job_part{middle // FUNCTIONS_PER_FILE:02}.py"
+    plain, deadly = (_job(middle, shape[middle], body) for body in ("pass", _DEADLY))
+    source = file.read_text().replace(plain, deadly)
+    file.write_text(f"import os\nimport signal\nfrom pathlib import Path\n\n\n{source}")
+
+
 def write_pytest(folder: Path, shape: Shape) -> None:
     """As many plain tests in as many files; tests have no edges."""
     (folder / "pytest.ini").write_text("[pytest]\n")
@@ -105,6 +155,13 @@ def write_doit(folder: Path, shape: Shape) -> None:
     """Sub-tasks of one task creator, the way doit makes many tasks."""
     (folder / "shape.py").write_text(f"NEEDS = {shape!r}\n")
     (folder / "dodo.py").write_text(_DOIT)
+
+
+def write_doit_once(folder: Path, shape: Shape) -> None:
+    """The same, as tasks that a second run finds up to date."""
+    (folder / "shape.py").write_text(f"NEEDS = {shape!r}\n")
+    once = _DOIT.replace('"actions": [nothing]', '"actions": [nothing], "uptodate": [run_once]')
+    (folder / "dodo.py").write_text(f"from doit.tools import run_once\n{once}")
 
 
 _LUIGI = """import luigi

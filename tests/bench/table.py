@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from measure import Series, per_job, ratio
+from measure import Series, difference, per_job, ratio
 
 Both = tuple[float, float]
 """Seconds of wall and of CPU."""
@@ -158,3 +158,30 @@ def whole(scenario: str, ours: Series, against: str, theirs: Series, target: Tar
         cpu=ratio(ours.values("cpu"), theirs.values("cpu")),
         target=target,
     )
+
+
+def more(full: Series, base: Series) -> Both:
+    """Median wall and CPU seconds by which one takes longer."""
+    return difference(full, base, "wall"), difference(full, base, "cpu")
+
+
+def allowed(scenario: str, full: Series, base: Series, seconds: float) -> Row:
+    """Compare what one takes longer than the other with what it may."""
+    against = "the allowance"
+    lame = broken(scenario, against, full, base)
+    if lame is not None:
+        return lame
+    ours = more(full, base)
+    shown = duration(ours[0]), duration(seconds)
+    return figures(scenario, against, shown, ours, (seconds, seconds), Target(ratio=1.0))
+
+
+def allowed_each(scenario: str, full: Series, base: Series, seconds: float) -> Row:
+    """Compare the cost of a job with what it may."""
+    against = "the allowance"
+    lame = broken(scenario, against, full, base)
+    if lame is not None:
+        return lame
+    wall, cpu = (statistics.median(per_job(full, base, what)) for what in ("wall", "cpu"))
+    shown = f"{duration(wall)}/job", f"{duration(seconds)}/job"
+    return figures(scenario, against, shown, (wall, cpu), (seconds, seconds), Target(ratio=1.0))

@@ -6,7 +6,15 @@ from typing import get_args
 import pytest
 from hypothesis import given
 
-from jobtest.core.events import Event, JobEnded, PhaseEnded, PhaseStarted, event_from_data, event_to_data
+from jobtest.core.events import (
+    Event,
+    JobEnded,
+    PhaseEnded,
+    PhaseStarted,
+    event_from_data,
+    event_to_data,
+    event_to_text,
+)
 from jobtest.core.model import Failure, Kind, Outcome, Phase, Verdict
 from jobtest.testing import strategies as my
 
@@ -78,3 +86,8 @@ def test_what_is_not_an_event_is_refused(data, said):
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is looked at
         event_from_data(data)
     assert str(caught.value).startswith(said)
+
+
+@given(my.events())
+def test_the_text_of_an_event_is_that_of_its_data(event):
+    assert event_to_text(event) == json.dumps(event_to_data(event), separators=(",", ":"))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-rows_key = pytest.StashKey[list]()
+rows_key = pytest.StashKey[dict]()
 
 
 def pytest_ignore_collect(collection_path, config):
@@ -31,14 +31,22 @@ def seed():
 
 @pytest.fixture
 def figures(pytestconfig, seed):
-    """Call it with a row of the table that is shown at the end: what, how many, how many breaches."""
-    rows = pytestconfig.stash.setdefault(rows_key, [f"SEED={seed} repeats it"])
-    return lambda *row: rows.append("  ".join(map(str, row)))
+    """Call it with what came of deaths: it goes into the table that is shown at the end, and must be well."""
+    rows = pytestconfig.stash.setdefault(rows_key, {"SEED": seed})
+
+    def note(what, came, unit="kills"):
+        number, breaches, _ = rows.get(what, (0, 0, ""))
+        rows[what] = number + came.kills, breaches + len(came.breaches), unit
+        assert not came.breaches, "\n".join(came.breaches)
+
+    return note
 
 
 def pytest_terminal_summary(terminalreporter, config):
     """Show the figures."""
-    if rows_key in config.stash:
+    rows = config.stash.get(rows_key, {})
+    if rows:
         terminalreporter.section("figures")
-        for row in config.stash[rows_key]:
-            terminalreporter.write_line(row)
+        terminalreporter.write_line(f"SEED={rows.pop('SEED')} repeats it")
+    for what, (number, breaches, unit) in rows.items():
+        terminalreporter.write_line(f"{what}: {number} {unit}, {breaches} breaches")

@@ -91,7 +91,7 @@ def random_life(folder, seed, *args, state="", kills=25):
         breaches += [f"{how}, life {life.number}: {text}" for text in broken(project)]
         if life.status != KILLED:
             break
-    return _ended(project, how, breaches)
+    return _dropped(project, ended(project, how, breaches))
 
 
 # --- at points ---
@@ -111,17 +111,17 @@ def at_point(folder, point, *args, state=""):
     """Kill a run before (odd) or after (even) a commit, and go on with it."""
     project = Project(folder / f"point{point}{''.join(args)}", *args, state=state)
     told = {crash.LOG: str(project.folder / "log"), crash.POINT: str(point)}
-    return killed_once(project, f"point {point} {' '.join(args)} {state}", *CRASH, **told)
+    return _dropped(project, killed_once(project, f"point {point} {' '.join(args)} {state}", *CRASH, **told))
 
 
 def killed_once(project, how, *args, before=(), **environment):
-    """Let one run of a project die of what it is told, and go on with it; one that does not die is fine too."""
+    """Let one run of a project die of what it is told, if it does, and go on with it."""
     project.live(*args, *RESUME, before=before, **environment)
-    return _ended(project, how, [f"{how}: {text}" for text in broken(project)])
+    return ended(project, how, [f"{how}: {text}" for text in broken(project)])
 
 
 def successive(folder, seed, *args, kills=20):
-    """Kill each of so many runs at a commit, two or three commits further each time, then go on to the end."""
+    """Kill so many runs in a row, each around one of its first commits, then go on to the end."""
     rng, how = random.Random(seed), f"seed {seed}, {' '.join(args)}"
     project = Project(folder / f"row{seed}", *args)
     breaches = []
@@ -129,10 +129,11 @@ def successive(folder, seed, *args, kills=20):
         told = {crash.LOG: str(project.folder / f"log{number}"), crash.POINT: str(rng.randint(1, 12))}
         project.live(*CRASH, *RESUME, **told)
         breaches += [f"{how}, life {number}: {text}" for text in broken(project)]
-    return _ended(project, how, breaches)
+    return _dropped(project, ended(project, how, breaches))
 
 
-def _ended(project, how, breaches):
+def ended(project, how, breaches):
+    """Go on with the last run, if it did not end well, and return what came of all of them."""
     kills = sum(life.status == KILLED for life in project.lives)
     if project.lives[-1].status != 0:
         try:
@@ -140,6 +141,11 @@ def _ended(project, how, breaches):
         except AssertionError as error:
             return Came(kills, (*breaches, f"{how}: {error}"))
     ends = [f"{how}, at the end: {text}" for text in [*broken(project), *unkept(project)]]
-    if not breaches and not ends:
-        project.drop()
     return Came(kills, (*breaches, *ends))
+
+
+def _dropped(project, came):
+    """Remove a project, unless there is something to be seen in it."""
+    if not came.breaches:
+        project.drop()
+    return came

@@ -122,8 +122,8 @@ class Project:
         jobs: Those that take part.
     """
 
-    def __init__(self, folder, *args, state="", jobs=ALL):
-        self.folder = Path(shutil.copytree(template(), folder))
+    def __init__(self, folder, *args, state="", jobs=ALL, source=None):
+        self.folder = Path(shutil.copytree(source or template(), folder))
         self.lives = []
         self.args, self.state, self.jobs = args, state, jobs
         self._started = 0
@@ -202,7 +202,7 @@ class Line:
         return (self.phase, self.what) == ("run", "begin")
 
 
-PLAIN = {"PYTHONUNBUFFERED": "1", "PYTEST_ADDOPTS": "", "COLUMNS": "300", "NO_COLOR": "1", "FAULT": ""}
+PLAIN = {"PYTHONUNBUFFERED": "1", "PYTEST_ADDOPTS": "", "COLUMNS": "300", "NO_COLOR": "1"}
 """What is printed is at once in the file; and lines are not cut."""
 
 

@@ -131,7 +131,8 @@ def _not_done(project):
 
 
 def _kills(project):
-    return sum(life.status == KILLED for life in project.lives)
+    """Return how many runs were cut short, by a kill or by a state that was lost."""
+    return sum(life.status in (KILLED, 3) for life in project.lives)
 
 
 def _too_often(project):
@@ -142,15 +143,6 @@ def _too_often(project):
         most = TRIES.get(job, 1) + _kills(project) + (new_runs if job in UNCHECKED else 0)
         if entered[job] > most:
             yield f"{job}: {entered[job]} times, {_kills(project)} kills"
-
-
-def _entered(project):
-    """Return for each job with a cleanup its last life and the line in which it was first entered there."""
-    entered = {}
-    for place, line in enumerate(project.ledger()):
-        if line.enters and line.job in CLEANED and entered.get(line.job, (-1,))[0] != line.life:
-            entered[line.job] = line.life, place
-    return entered
 
 
 def _not_cleaned(project):
@@ -165,8 +157,8 @@ def _not_cleaned(project):
 
 
 def _cleaned_in_disorder(project):
-    """I10: what the last run cleaned up, it did last entered first."""
-    entered, last = _entered(project), project.lives[-1].number
+    """I10: what the last run cleaned up, it did last entered first; bodies on threads may be a bit late."""
+    entered, last = kept.entered(project), project.lives[-1].number
     lines = (line for line in project.ledger() if (line.life, line.phase) == (last, "cleanup"))
     order = [line.job for line in lines if line.what == "begin"]
     if order != sorted(order, key=lambda job: entered[job], reverse=True):

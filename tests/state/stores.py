@@ -1,12 +1,17 @@
 """The stores that are held to one suite, and how each is made, reopened and killed."""
 
+import weakref
 from pathlib import Path
+
+from server import missing, server
 
 from jobtest.core.events import PhaseEnded
 from jobtest.core.model import Phase, Verdict
 from jobtest.state.codec import encode
 from jobtest.state.file import FileStore
 from jobtest.state.memory import MemoryStore
+from jobtest.state.postgres import PostgresStore
+from jobtest.state.sqlite import SqliteStore
 from jobtest.state.store import Owner, Store, ValueKept
 
 ME = Owner(host="here", pid=1, since=0.0, command="pytest --orchestrate")
@@ -62,7 +67,40 @@ class InFolder(Stand):
         store._lock.release()
 
 
-STORES = [InMemory, InFolder]
+class InDatabase(Stand):
+    """As above, and what was not committed is lost."""
+
+    def another(self) -> Store:
+        return SqliteStore(self.folder / "state.db", durability="fast")
+
+    def kill(self, store: SqliteStore) -> None:
+        store._rows.clear()
+        store._lock.release()
+        store._reader.close()
+        if store._writer is not None:
+            store._writer.close()
+
+
+class InServer(Stand):
+    """The server ends the sessions of a dead process, and its lease when its time has come: which is now."""
+
+    def make(self, folder: Path) -> Store:
+        server().empty()
+        return self.another()
+
+    def another(self) -> Store:
+        store = PostgresStore(server().url(), durability="fast")
+        weakref.finalize(store, store._link.close)  # a store that only read need not be closed
+        return store
+
+    def kill(self, store: "PostgresStore") -> None:
+        store._rows.clear()
+        store._lease.abandon()
+        store._link.close()
+        server().rows("UPDATE jobtest.lease SET expires = '-infinity'")
+
+
+STORES = [InMemory, InFolder, InDatabase, *([] if missing() else [InServer])]
 """One line for each store."""
 
 

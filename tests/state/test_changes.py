@@ -122,3 +122,12 @@ def test_what_is_known_comes_to_the_same_when_it_is_said_with_fewer_facts(facts)
     assert vars(again) == vars(known)
     assert known.turn == max((fact.turn for fact in facts if isinstance(fact, Owed)), default=0)
     assert len(fewest) <= len(known) + 2
+
+
+def test_the_highest_turn_counts_whatever_is_said_later():
+    known = Known()
+    for fact in (Owed("a", "r", 5), Owed("b", "r", 3), CleanupDone("a")):
+        known.take(fact)
+
+    assert known.turned(CleanupOwed("c", "r")) == Owed("c", "r", 6)
+    assert [fact for fact in known.facts() if isinstance(fact, Owed)] == [Owed("", "", 5), Owed("b", "r", 3)]

@@ -187,6 +187,16 @@ def test_a_damaged_line_is_said_with_file_and_line(folder):
     )
 
 
+def test_a_damaged_record_is_never_given(folder):
+    fill(folder)
+    path = folder / "runs" / "r.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"ended_at":4.0', b'"ended_at":5.0'))
+
+    for use in (lambda: FileStore(folder).run("r"), FileStore(folder).runs):
+        with pytest.raises(StateError, match=r"line 6 of r\.jsonl"):
+            use()
+
+
 def test_a_value_that_is_not_what_its_digest_says_is_never_given(folder):
     fill(folder)
     digest = kept("v").digest
@@ -355,6 +365,17 @@ def test_a_line_that_says_nothing_sensible_is_said_with_file_and_line(folder, na
     assert str(caught.value).startswith(
         f"the state is damaged: line {number} of {path.name} cannot be read: {said}\n  at: {path}:{number}\n"
     )
+
+
+def test_a_long_torn_line_is_cut_off_where_it_begins(folder):
+    fill(folder)
+    path = folder / "runs" / "r.jsonl"
+    whole = path.read_bytes() + b"".join(path.read_bytes().splitlines(keepends=True)[1:2] * 1000)
+    path.write_bytes(whole + b"x" * 200_000)
+
+    with owning(folder) as store:
+        write(store, RunKept(RunRecord(id="r"), "{}"))
+    assert path.read_bytes().startswith(whole + b'{"crc":"')
 
 
 def test_a_long_file_without_any_whole_line_is_read_as_empty_and_begun_anew(folder):

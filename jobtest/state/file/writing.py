@@ -206,7 +206,6 @@ class Writer:
     def _lose(self, error: OSError) -> NoReturn:
         """End all writing: what follows would come after what may be half a line."""
         self.lost = _problem(self._layout.top, error)
-        self._pending = []
         with suppress(OSError):
             self._group.close()
         self._let_go()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["beside", "make_folder", "put_in_place", "sync_file", "sync_path", "write_whole"]
@@ -15,15 +16,17 @@ def beside(path: Path, ending: str) -> Path:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for a state if it is not there: for its owner alone, and ignored by git."""
-    if folder.is_dir():
-        return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        folder.mkdir(mode=0o700)
-    except FileExistsError:
-        return
-    (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+    """Make a folder for a state if it is not there: for its owner alone, and ignored by git.
+
+    A power cut does not take it back, nor the folders above it that were missing too.
+    """
+    missing = [one for one in (folder, *folder.parents) if not one.is_dir()]
+    for one in reversed(missing):
+        with suppress(FileExistsError):  # somebody else begins, too
+            one.mkdir(mode=0o700 if one == folder else 0o777)
+            sync_path(one.parent)
+    if missing:
+        (folder / ".gitignore").write_text("*\n", encoding="utf-8")
 
 
 def write_whole(path: Path, raw: bytes, *, sync: bool) -> None:

@@ -11,10 +11,11 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
-from jobtest.core.data import from_data, to_data
-from jobtest.core.events import Entry, JobEnded, PhaseEnded, event_from_data, event_to_data
+from jobtest.core.data import from_data, to_text
+from jobtest.core.events import Entry, JobEnded, PhaseEnded, event_from_data, event_to_text
 from jobtest.core.past import Past
 from jobtest.state.sqlite.schema import LONGEST
 from jobtest.state.store import (
@@ -107,6 +108,7 @@ def rows_of(change: Change) -> Iterable[Row]:
     return _ROWS[type(change)](change)
 
 
+@lru_cache(maxsize=1024)
 def value_id(digest: str) -> int:
     """Return the key of a value: 60 bits, so that what names it is short and found fast."""
     return int(hashlib.sha256(digest.encode("utf-8", "surrogatepass")).hexdigest()[:15], 16)
@@ -138,7 +140,7 @@ def entry_rows(entry: Entry, run: int) -> Iterable[Row]:
     event, seq, at = entry.event, entry.seq, float(entry.at)
     job: str = getattr(event, "job", "")
     value = value_id(event.value) if isinstance(event, PhaseEnded) and event.value else None
-    body = _json(event_to_data(event))
+    body = event_to_text(event)
     check = crc(entry.run, seq, job, at, body)
     yield _EVENT, (event_id(run, seq), run, seq, key(job), at, value, body, check)
     if isinstance(event, JobEnded):
@@ -153,7 +155,7 @@ def run_rows(kept: RunKept, number: int) -> Iterable[Row]:
         raw = kept.plan.encode("utf-8", "surrogatepass")
         digest = hashlib.sha256(raw).hexdigest()
         yield _PLAN, (digest, len(raw), zlib.compress(raw, 1), _json(_named(kept.plan)))
-    body = _json(to_data(record))
+    body = to_text(record)
     shown = (key(record.command), key(record.context), record.started_at, record.ended_at)
     counts = (record.exit_status, record.jobs)
     yield _RUN, (*shown, *counts, digest, body, crc(record.id, body), number)
@@ -171,7 +173,7 @@ def _named(plan: str) -> list[str]:
 
 
 def _past(kept: PastKept) -> Iterable[Row]:
-    body = _json(to_data(kept.past))
+    body = to_text(kept.past)
     yield _PAST, (key(kept.job), body, crc(kept.job, body))
 
 

@@ -4,7 +4,9 @@ A line of the ledger is `life, job, attempt, phase, what`, with tabs: which of t
 counts them, and `begin`, `end`, `failed`, `needed`, `holds`, `refused`. It is written with one call, so that
 what is in it has happened, however its writer dies.
 
-`FAULT=merge run middle` in the environment kills the run at that place of that phase of that job.
+A place is a job, a phase and where in it. Variables of the environment name one: at `FAULT=merge run middle`
+the run is killed, at `WAIT` it makes the file `waiting` and waits for the file `go`, at `FORK` it forks a
+child that stays.
 """
 
 import os
@@ -15,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 WORLD, BUSY = HERE / "world", HERE / "busy"
 LIFE = os.environ.get("LIFE", "0")
-FAULT = os.environ.get("FAULT", "")
+FAULT, WAIT, FORK = (os.environ.get(name, "") for name in ("FAULT", "WAIT", "FORK"))
 PAUSE = 0.002
 """Seconds in the middle of a run phase, so that kills hit it."""
 
@@ -29,8 +31,23 @@ def note(*words):
 
 
 def fault(*where):
-    if " ".join(where) == FAULT:
+    place = " ".join(where)
+    if place == FAULT:
         os.kill(os.getpid(), signal.SIGKILL)
+    if place == WAIT:
+        (HERE / "waiting").touch()
+        while not (HERE / "go").exists():
+            time.sleep(0.005)
+    if place == FORK:
+        fork()
+
+
+def fork():
+    pid = os.fork()
+    if not pid:
+        time.sleep(60)
+        os._exit(0)
+    (HERE / "forked").write_text(str(pid))
 
 
 def there(name):

@@ -1,0 +1,147 @@
+"""One connection to a server, that is opened when it is needed and opened again when it is lost.
+
+What lives here: when to try again, and when to give up. What was in doubt when a connection was lost is not
+known here, but by whoever sets `opened`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
+
+from jobtest.core.errors import JobtestError
+from jobtest.state.postgres.address import Address
+from jobtest.state.postgres.driver import psycopg
+
+if TYPE_CHECKING:
+    from psycopg import Connection, Error
+
+__all__ = ["Link"]
+
+T = TypeVar("T")
+
+AGAIN = frozenset({"40001", "40P01", "55P03", "57014"})
+"""Serialization failure, deadlock, lock timeout, statement timeout: the transaction can be made again."""
+
+MOST = 10
+"""How often that is done."""
+
+GONE = frozenset({"25006", "25P03", "26000", "42P05", "57P01", "57P02", "57P03", "57P05"})
+"""A server that ends, begins or is no longer the first one, a session that was idle for too long, a pooler
+that has given us another session: what remains to be done is to connect anew."""
+
+LONGEST_PAUSE = 1.0
+"""Seconds between two tries to connect."""
+
+
+class Link:
+    """Not for two threads at once.
+
+    Attributes:
+        opened: Called with each new connection before anything else is done with it.
+        insist: Called before each new try; raises if there is no sense in it.
+        patience: Seconds after the loss of a connection until which a new one is tried. Two tries are always
+            made, but for the very first connection.
+    """
+
+    opened: Callable[[Connection], None]
+    insist: Callable[[], None]
+    patience: float
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._connection: Connection | None = None
+        self.close()
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """Return what `work` returns, which is called with a connection, again if need be.
+
+        What it raises that is no error of the server leaves the connection as it is if it is jobtest's own;
+        else the connection is closed, because nobody knows how far it got.
+
+        Raises:
+            psycopg.Error: it was refused, or there was no connection for too long.
+        """
+        refusals, deadline, pause = 0, 0.0, 0.0
+        while True:
+            try:
+                return work(self._ready())
+            except psycopg.Error as error:
+                if self._is_gone(error):
+                    self._drop()
+                    deadline = deadline or time.monotonic() + self.patience
+                    if not self._known or (pause and time.monotonic() > deadline):
+                        raise
+                else:
+                    self._roll_back()
+                    refusals += 1
+                    if error.sqlstate not in AGAIN or refusals > MOST:
+                        raise
+            except JobtestError:
+                raise
+            except BaseException:
+                self._drop()
+                raise
+            self.insist()
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE) or 0.05
+
+    def rows(self, statement: str, *bound: object) -> list[tuple[object, ...]]:
+        """Return the rows of a query.
+
+        Raises:
+            psycopg.Error: as `run` does.
+        """
+        return self.run(lambda connection: connection.execute(statement, bound).fetchall())
+
+    def forget(self) -> None:
+        """Forget what was set."""
+        self.opened, self.insist, self.patience = _nothing, _go_on, 0.0
+
+    def close(self) -> None:
+        """Let go of the connection and of what was set; the next use opens one, as if it were the first."""
+        self.forget()
+        self._drop()
+        self._known = False
+
+    def _ready(self) -> Connection:
+        if self._connection is None:
+            made = self._address.connect()
+            try:
+                self.opened(made)
+            except BaseException:
+                made.close()
+                raise
+            self._connection, self._known = made, True
+        return self._connection
+
+    def _is_gone(self, error: Error) -> bool:
+        if self._connection is not None and self._connection.closed:
+            return True
+        code = error.sqlstate
+        if code is None:
+            return isinstance(error, psycopg.OperationalError)
+        return code in GONE or code.startswith("08")
+
+    def _roll_back(self) -> None:
+        if self._connection is not None:
+            try:
+                self._connection.rollback()
+            except psycopg.Error:
+                self._drop()
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(psycopg.Error):
+                connection.close()
+
+
+def _nothing(_: Connection) -> None:
+    """Do nothing with a new connection."""
+
+
+def _go_on() -> None:
+    """See sense in every try."""

@@ -1,0 +1,171 @@
+"""Scenarios about what a run remembers: writing it down, coming again, going on after a kill."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import scenarios
+from bench import Bench, Entry, Side
+from measure import Command, keep, once
+from peers import PROJECTS, Toolbox, lines, said
+from table import Row, Target, allowed_each, cost, count, whole
+
+JOBS = 10_000
+MEMORY = ("--job-state=memory://",)
+FILES = ("--job-state=file:.jobtest/files",)
+WIDE = ("-J", "16")
+RECORDED = 2e-3  # seconds that a job may take with its record, on 16 workers
+
+Proof = Callable[[int, str], bool]
+
+
+def remember(bench: Bench) -> Iterator[Row]:
+    """10 000 jobs that do nothing, remembered in several ways, against the same in memory."""
+    few, wanted = bench.count(2_000, 500), bench.count(JOBS, 2_000)
+    full = scenarios.with_settings('durability = "full"')
+    slow = {"rounds": bench.count(2, 1), "warm": False}
+    lineup: dict[str, Side] = {}
+    for key, more, jobs, write, limits in (
+        ("memory", MEMORY, JOBS, None, {}),
+        ("default", (), JOBS, None, {"warm": False}),
+        ("files", FILES, wanted, None, {}),
+        ("memory -J 16", (*MEMORY, *WIDE), wanted, None, {}),
+        ("default -J 16", WIDE, wanted, None, {"warm": False}),
+        ("full", (), few, full, slow),
+        ("full -J 16", WIDE, few, full, slow),
+    ):
+        for size in (1, jobs):
+            place = f"remember-{'full-' if write else ''}{size}"
+            entry = Entry(
+                tool="jobtest", shape=scenarios.independent(size), more=more, write=write, place=place,
+                limits=limits if size > 1 else {},
+            )  # fmt: skip
+            lineup[key if size > 1 else f"{key} 1"] = entry
+    series = bench.measure("remember", lineup, bench.count(5, 1))
+
+    def row(key: str, beside: str, named: str) -> Row:
+        scenario = f"no-op {count(series[key].jobs)}, {named}"
+        ours, theirs = (series[key], series[f"{key} 1"]), (series[beside], series[f"{beside} 1"])
+        return cost(scenario, ours, "in memory", theirs)
+
+    yield whole(
+        f"no-op {count(JOBS)}, default",
+        series["default"],
+        f"in memory, {count(JOBS)}",
+        series["memory"],
+        Target(ratio=1.35),
+    )
+    yield row("default -J 16", "memory -J 16", "default, -J 16")
+    yield row("files", "memory", "file store")
+    yield row("full", "memory", "full")
+    yield row("full -J 16", "memory -J 16", "full, -J 16")
+    yield allowed_each(
+        f"no-op {count(few)}, full, -J 16", series["full -J 16"], series["full -J 16 1"], RECORDED
+    )
+
+
+def _after(bench: Bench, side: Side, left: Proof, then: Proof, more: tuple[str, ...] = ()) -> Side:
+    """The same command from where a run of it ends, with more arguments; `left` and `then` prove the two."""
+
+    def make(_: Toolbox, place: str) -> Command:
+        command = bench.command(side, place)
+        once(replace(command, proof=left))
+        return replace(
+            command, argv=(*command.argv, *more), proof=then, start=keep(command.folder), warm=False
+        )
+
+    return make
+
+
+def again(bench: Bench) -> Iterator[Row]:
+    """A second run that finds every check to hold against the first one, and against second runs of peers."""
+    first = _checked(JOBS, warm=False)
+    lineup = {"second": _second(bench, first, JOBS), "first": first}
+    series = bench.measure("again", lineup, bench.count(5, 1))
+    scenario, against = f"second run, {count(JOBS)} checks hold", f"the first, {count(JOBS)}"
+    yield whole(scenario, series["second"], against, series["first"], Target(ratio=1.0))
+    yield from _again_peers(bench)
+
+
+def _checked(jobs: int, **limits: float) -> Entry:
+    return Entry(
+        tool="jobtest",
+        shape=scenarios.independent(jobs),
+        write=scenarios.write_checked,
+        place=f"checked-{jobs}",
+        limits=limits,
+    )
+
+
+def _second(bench: Bench, side: Side, jobs: int) -> Side:
+    return _after(bench, side, said(r"\b{} changed", jobs), said(r"\b{} unchanged", jobs))
+
+
+def _again_peers(bench: Bench) -> Iterator[Row]:
+    lineup: dict[str, Side] = {}
+    for jobs in (1, 1_000):
+        lineup[f"jobtest {jobs}"] = _second(bench, _checked(jobs), jobs)
+        shape = scenarios.independent(jobs)
+        for tool, write, left, then in (
+            ("doit", scenarios.write_doit_once, lines(".  n:", jobs), lines("-- n:", jobs)),
+            ("pytask", None, said(r"\b{}  Succeeded", jobs), said(r"\b{}  Skipped because", jobs)),
+        ):
+            lineup[f"{tool} {jobs}"] = _after(bench, Entry(tool=tool, shape=shape, write=write), left, then)
+    series = bench.measure("again-peers", lineup, bench.count(5, 2))
+    ours = series["jobtest 1000"], series["jobtest 1"]
+    for tool in ("doit", "pytask"):
+        theirs = series[f"{tool} 1000"], series[f"{tool} 1"]
+        yield cost("second run, 1 000 checks hold", ours, f"{tool}'s", theirs)
+
+
+def resume(bench: Bench) -> Iterator[Row]:
+    """Going on with a run that was killed in its middle: what the jobs that have ended cost once more.
+
+    What is taken off on both sides is a run of the other half of the jobs alone: once of the same project, of
+    which that half is selected, so that collecting all is taken off too; and once of a project of that half.
+    """
+    half = JOBS // 2
+    whole_ = Entry(
+        tool="jobtest",
+        shape=scenarios.independent(JOBS),
+        write=scenarios.write_deadly,
+        place="resume",
+        limits={"warm": False},
+    )
+    files = [f"job_part{part:02}.py" for part in _parts(half, JOBS)]
+    lineup: dict[str, Side] = {
+        "resume": _after(
+            bench, whole_, lambda code, _: code == -9, said(r"\b{} passed", JOBS), ("--job-resume",)
+        ),
+        "all": _spared(bench, whole_, JOBS),
+        "rest": _spared(bench, replace(whole_, more=tuple(files)), half),
+        "half": Entry(tool="jobtest", shape=scenarios.independent(half)),
+    }
+    series = bench.measure("resume", lineup, bench.count(5, 1))
+    for base, off, target in (
+        ("rest", "less a run of the rest", Target(ratio=0.5)),
+        ("half", "less a project of the rest", None),
+    ):
+        scenario = f"resume, {count(half)} of {count(JOBS)} done, {off}"
+        ours, theirs = (series["resume"], series[base]), (series["all"], series[base])
+        yield replace(cost(scenario, ours, "running them", theirs, target), against="running them as well")
+
+
+def _parts(first: int, end: int) -> range:
+    """Numbers of the files of which these jobs are."""
+    return range(first // scenarios.FUNCTIONS_PER_FILE, -(-end // scenarios.FUNCTIONS_PER_FILE))
+
+
+def _spared(bench: Bench, side: Side, jobs: int) -> Side:
+    """A first run in which nothing is killed."""
+
+    def make(_: Toolbox, place: str) -> Command:
+        start = PROJECTS / "resume-spared"
+        start.mkdir(exist_ok=True)
+        (start / "killed.txt").touch()
+        command = bench.command(side, place)
+        return replace(command, start=start, jobs=jobs, proof=said(r"\b{} changed", jobs))
+
+    return make
+
+
+SCENARIOS = (remember, again, resume)
