@@ -58,7 +58,7 @@ class Flow:
         left = decision.resumed
         if left is not None:
             progress.attempt, progress.entered = left.attempt, left.entered
-            if left.entered:
+            if left.entered and live.job.has_check:
                 progress.reason = f"done by attempt {left.attempt - 1}, which was cut short in run {left.run}"
             live.not_before = left.not_before
             progress.has_value = progress.has_value and not left.entered

@@ -16,7 +16,10 @@ from jobtest.core.graph import Graph
 from jobtest.core.model import Command, Edge, EdgeKind, Job, Outcome
 from jobtest.core.past import Past, Resumed
 
-__all__ = ["Decision", "Plan", "cleanup_plan", "make_plan"]
+__all__ = ["BY_NAME", "Decision", "Plan", "cleanup_plan", "make_plan"]
+
+BY_NAME = "no check; selected by name"
+"""Reason of a job that runs for nothing but that the user named it."""
 
 MOST_LOST = 3
 """Runs in a row that may be killed while a job ran; after them it is taken for what kills them."""
@@ -306,7 +309,7 @@ def _needs(
         elif job.has_check:
             needs[id] = "has a check"
         elif id in named:
-            needs[id] = "no check; selected by name"
+            needs[id] = BY_NAME
         elif job.always:
             needs[id] = "no check; always"
         else:

@@ -26,6 +26,7 @@ from jobtest.core.events import (
     RunStarted,
     RunStopped,
 )
+from jobtest.core.flow import GOOD
 from jobtest.core.model import EdgeKind, Failure, Job, Outcome, Phase, Take, Verdict
 from jobtest.core.past import Resumed
 from jobtest.core.planner import Plan
@@ -363,7 +364,7 @@ class Engine:
                 self.unkept.append(f"{self.plan.graph[event.job].label} {event.outcome.value}")
         self._seq += 1
         self._scheduler.apply(event, entry.at)
-        self.summary.apply(entry)
+        self.summary.apply(self._as_told(entry))
         for observer in self._observers:
             try:
                 observer(entry)
@@ -372,6 +373,15 @@ class Engine:
         if self.switched_off:
             broken = [observer for observer, _ in self.switched_off]
             self._observers = [observer for observer in self._observers if observer not in broken]
+
+    def _as_told(self, entry: Entry) -> Entry:
+        """Return what may be reported of an entry: nothing is said to be done that is on no record (G2)."""
+        event = entry.event
+        if self.lost is None or not isinstance(event, JobEnded) or event.outcome not in GOOD:
+            return entry
+        reason = f"it is {event.outcome.value}, and that is on no record: the state is lost"
+        told = replace(event, outcome=Outcome.CANCELLED, reason=reason)
+        return replace(entry, event=told)
 
     def _chance(self, job: str, attempt: int) -> float:
         return random.Random(f"{self._seed} {job} {attempt}").random()

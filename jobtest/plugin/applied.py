@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jobtest.config.saved_plan import SavedJob, SavedPlan
 from jobtest.core.model import Command, Outcome, Phase
+from jobtest.core.planner import BY_NAME
 from jobtest.core.summary import JobRecord, Summary
 from jobtest.engine.calls import Output
 from jobtest.plugin.asked import EXCLUDED, Asked
@@ -71,7 +72,7 @@ def as_saved(saved: SavedPlan, graph: Graph) -> Asked:
     there = [job for job in saved.jobs if job.id in graph]
     return Asked(
         selected={job.id for job in there},
-        named=[job.id for job in there if job.verdict is Outcome.WOULD_RUN],
+        named=[job.id for job in there if job.reason == BY_NAME],
         exclude=[job.id for job in there if job.reason == EXCLUDED],
         force=[job.id for job in there if job.reason == "forced"],
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -24,7 +25,7 @@ from jobtest.engine.loop import TAIL, Engine
 from jobtest.plugin import fixtures
 from jobtest.plugin.applied import Silence
 from jobtest.plugin.collect import JobItem, parameters
-from jobtest.plugin.file_check import FileCheck
+from jobtest.plugin.file_check import FileCheck, FilesDiffer
 from jobtest.plugin.output import OutputRoom
 from jobtest.plugin.project import Project
 from jobtest.plugin.replay import Replay
@@ -316,8 +317,12 @@ class JobBodies:
             return _skipped(ticket, error.msg or "skipped")
         self._heed_exit(error)
         result = judge(ticket, value, error)
-        self._errors.setdefault(ticket.job.id, {})[ticket.phase] = error
-        if result.failure is not None and result.failure.text:
+        files = isinstance(error, FilesDiffer)
+        shown = pytest.fail.Exception(str(error), pytrace=False) if files else error
+        self._errors.setdefault(ticket.job.id, {})[ticket.phase] = shown
+        if files and result.failure is not None:
+            result.failure = replace(result.failure, text=str(error))
+        elif result.failure is not None and result.failure.text:
             result.failure = self._failure(self._project.items[ticket.job.id], error)
         return result
 

@@ -64,6 +64,7 @@ class Source:
         items: One for each parametrisation.
         groups: Names that were parametrised together.
         digest: Of its definition without parameters; empty until it is asked for.
+        params: Names of parameters of the project that its functions and fixtures ask for.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Source:
     items: list[JobItem] = field(default_factory=list)
     groups: list[tuple[str, ...]] = field(default_factory=list)
     digest: str = ""
+    params: frozenset[str] = frozenset()
 
     @property
     def place(self) -> tuple[str, int]:

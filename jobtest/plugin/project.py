@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from jobtest.plugin.source import asked_of
 
 __all__ = ["Project", "build_project"]
 
+Function = Callable[..., object]
 PROCESS_WIDE = ("monkeypatch", "capsys", "capfd", "capsysbinary", "capfdbinary", "caplog", "recwarn")
 """Fixtures that change the whole process; a job that uses one runs alone (PRODUCT 5)."""
 
@@ -138,7 +139,7 @@ class _Builder:
         self.fixture_names: set[str] = set()
         self._root: Path = session.config.rootpath
         self._params = params
-        self._params_asked: set[object] = set()
+        self._params_asked: dict[Function, frozenset[str]] = {}
         self._asked: set[str] = set()
 
     # --- references ---
@@ -246,16 +247,23 @@ class _Builder:
         for definitions in fixtures.known(item).values():
             asking += [(definition.func.__name__, definition.func) for definition in definitions]
         for name, function in asking:
-            if function in self._params_asked or "params" not in parameters(function):
-                continue
-            self._params_asked.add(function)
-            file = fixtures.relative(Path(inspect.unwrap(function).__code__.co_filename), self._root)
-            for asked, line in asked_of(function, "params"):
-                self._asked.add(asked)
-                if asked not in self._params and not hasattr(Params, asked):
-                    what = f"{name} asks for the parameter {asked!r}, which is not set"
-                    at = f"{file}:{line} {name}"
-                    self.problems.append(Problem(what=what, at=(at,), fix=fix_of(asked, list(self._params))))
+            if "params" in parameters(function):
+                if function not in self._params_asked:
+                    self._params_asked[function] = self._params_of(name, function)
+                source.params |= self._params_asked[function]
+
+    def _params_of(self, name: str, function: Function) -> frozenset[str]:
+        """Return the parameters that a function asks for: all, if it does more than ask by name."""
+        file = fixtures.relative(Path(inspect.unwrap(function).__code__.co_filename), self._root)
+        found = asked_of(function, "params")
+        for asked, line in found:
+            self._asked.add(asked)
+            if asked not in self._params and not hasattr(Params, asked):
+                what = f"{name} asks for the parameter {asked!r}, which is not set"
+                at = f"{file}:{line} {name}"
+                self.problems.append(Problem(what=what, at=(at,), fix=fix_of(asked, list(self._params))))
+        names = frozenset(asked for asked, _ in found)
+        return names if names and names.issubset(self._params) else frozenset(self._params)
 
     def refuse_misspelt(self, given: Iterable[str]) -> None:
         """Refuse parameters that nothing is seen to ask for and that are much like one that is known."""
@@ -276,6 +284,10 @@ class _Builder:
             what = f"job {source.name!r}: its skip mark cannot be evaluated: {said}"
             self.problems.append(Problem(what=what, at=(source.at,), fix="correct the condition"))
             return ""
+
+    def _used(self, source: Source) -> dict[str, object]:
+        """Return the parameters of the project that a job or its fixtures ask for, with their values."""
+        return {f"params.{name}": self._params[name] for name in sorted(source.params)}
 
     def job(self, source: Source, item: JobItem, links: Links) -> Job:
         """Return an item as data."""
@@ -306,7 +318,7 @@ class _Builder:
             retry=options.retry,
             on_failure=options.on_failure,
             skip=self._skip(source, item),
-            definition=definition_of(source, _plain_params(item)),
+            definition=definition_of(source, {**_plain_params(item), **self._used(source)}),
             tracks=options.tracks,
             once=options.once,
         )

@@ -44,7 +44,8 @@ class Recovered:
     Attributes:
         resumed: Where the run that is gone on with left jobs.
         record: That run, if there is one.
-        owed: Jobs whose cleanups come with this run, in the order in which they were entered.
+        owed: Jobs whose cleanups come with this run if they take part, in the order of being entered.
+        all_owed: Jobs whose cleanups are owed, in that order.
         first: They come before anything else.
         changes: What is written down with the beginning of this run.
         lines: What the user is told.
@@ -53,6 +54,7 @@ class Recovered:
     resumed: dict[str, Resumed] = field(default_factory=dict)
     record: RunRecord | None = None
     owed: tuple[str, ...] = ()
+    all_owed: tuple[str, ...] = ()
     first: bool = False
     changes: tuple[Change, ...] = ()
     lines: list[str] = field(default_factory=list)
@@ -130,7 +132,7 @@ class Recollection:
                 found.lines += [problem.what for problem in error.problems]
         elif goes_on:
             found.lines.append("nothing to resume: there is no earlier run; this is a new one")
-        self._inherit(graph, run, found, keep=keep)
+        self._inherit(run, found, keep=keep)
         if command not in WRITES:
             found.changes, found.owed = (), ()
         return found
@@ -176,7 +178,7 @@ class Recollection:
                 self.pasts[id] = replace(self.pasts.get(id, Past()), doubt=last.id)
                 found.changes += (PastKept(id, self.pasts[id]),)
 
-    def _inherit(self, graph: Graph, run: str, found: Recovered, *, keep: bool) -> None:
+    def _inherit(self, run: str, found: Recovered, *, keep: bool) -> None:
         """Take over cleanups: those of the run that is gone on with, or those of runs that were killed."""
         owed = self.store.owed()
         if found.record is None:
@@ -185,22 +187,35 @@ class Recollection:
         else:
             found.owed = () if keep else tuple(one.job for one in owed)
             found.changes += tuple(CleanupOwed(one.job, run) for one in owed)
-        gone = [one.job for one in owed if one.job not in graph or not graph[one.job].has_cleanup]
-        if gone:
-            what = f"{_named(gone)}: a cleanup is owed, and there is no cleanup function any more"
-            found.lines.append(f"{what}; `jobtest prune --owed ID` forgets it")
-        here = [graph[id].label for id in found.owed if id not in gone]
-        if here:
-            when = "first" if found.first else "at the end"
-            found.lines.append(f"cleanups owed by earlier runs, done {when}: {_named(here)}")
-        later = [one.job for one in owed if one.job not in (*found.owed, *gone)]
-        if later and found.record is None:
-            names = _named([graph[id].label for id in later])
-            found.lines.append(f"cleanups owed by earlier runs: {names}; --job-command=cleanup does them")
+        found.all_owed = tuple(one.job for one in owed)
 
     def _was_killed(self, run: str) -> bool:
         record = self.store.run(run)
         return record is None or record.ended_at is None
+
+    def owed_lines(self, found: Recovered, graph: Graph, plan: Plan) -> list[str]:
+        """Return what the user should know about cleanups that earlier runs owe.
+
+        Args:
+            found: What is taken over.
+            graph: All jobs of the project.
+            plan: What this run is going to do.
+        """
+        if plan.command is Command.CLEANUP:
+            return []
+        lines = []
+        gone = [id for id in found.all_owed if id not in graph or not graph[id].has_cleanup]
+        if gone:
+            what = f"{_named(gone)}: a cleanup is owed, and there is no cleanup function any more"
+            lines.append(f"{what}; `jobtest prune --owed ID` forgets it")
+        if plan.owed:
+            order = "first" if plan.owed_first else "at the end"
+            names = _named([graph[id].label for id in plan.owed])
+            lines.append(f"cleanups owed by earlier runs, done {order}: {names}")
+        later = [graph[id].label for id in found.all_owed if id not in (*plan.owed, *gone)]
+        if later:
+            lines.append(f"cleanups owed by earlier runs: {_named(later)}; --job-command=cleanup does them")
+        return lines
 
     # --- selection ---
 

@@ -253,7 +253,9 @@ class Orchestration:
                 asked = as_saved(self._saved, project.graph)
                 if not asked.selected:
                     raise UsageError(differences(self._saved, replace(self._saved, jobs=())))
-            return project.plan(asked, memory, self._found)
+            plan = project.plan(asked, memory, self._found)
+            self.told += memory.owed_lines(self._found, project.graph, plan)
+            return plan
         except ProjectError as error:
             raise pytest.UsageError(str(error)) from None
 

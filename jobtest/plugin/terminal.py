@@ -71,7 +71,7 @@ class Terminal:
 
         plan = self._of.plan
         if plan is None or not plan.graph.jobs or config.get_verbosity() < 1:
-            return self._of.told if config.get_verbosity() >= 0 else []
+            return self._of.told
         full = wants_full(config)
         lines = [
             *self._of.told,
@@ -144,7 +144,8 @@ class Terminal:
         if not failed or summary.command is not Command.APPLY:
             return []
         given = self._of.config.invocation_params.args
-        only = [part for id in failed[:FEW] for part in ("--job-only", id)] if len(failed) <= FEW else []
+        few = failed if len(failed) <= FEW else []
+        only = [part for id in few for part in (_option_for(summary, id), id)]
         downstream = ["--job-downstream"] if only and "--job-downstream" not in given else []
         again = (
             [*given] if any(one.startswith("--job-only") for one in given) else [*given, *only, *downstream]
@@ -170,6 +171,11 @@ class Terminal:
         terminalreporter.write_line(
             f"no jobs found: looked for job_NAME and check_NAME in job_*.py below {folders}"
         )
+
+
+def _option_for(summary: Summary, id: str) -> str:
+    """Return the option with which a job that failed is tried again: one that was refused is forced."""
+    return "--job-force" if summary.plan.decisions[id].refused else "--job-only"
 
 
 class PhaseLines:
