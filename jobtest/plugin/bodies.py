@@ -310,21 +310,24 @@ class JobBodies:
         if error is None:
             result = judge(ticket, value, None)
             if result.error is not None:
-                shown = pytest.fail.Exception(str(result.error), pytrace=False)
-                self._errors.setdefault(ticket.job.id, {})[ticket.phase] = shown
+                self._show(ticket, pytest.fail.Exception(str(result.error), pytrace=False))
             return result
         if isinstance(error, pytest.skip.Exception):
             return _skipped(ticket, error.msg or "skipped")
         self._heed_exit(error)
         result = judge(ticket, value, error)
-        files = isinstance(error, FilesDiffer)
-        shown = pytest.fail.Exception(str(error), pytrace=False) if files else error
-        self._errors.setdefault(ticket.job.id, {})[ticket.phase] = shown
-        if files and result.failure is not None:
+        if isinstance(error, FilesDiffer) and result.failure is not None:
+            self._show(ticket, pytest.fail.Exception(str(error), pytrace=False))
             result.failure = replace(result.failure, text=str(error))
-        elif result.failure is not None and result.failure.text:
+            return result
+        self._show(ticket, error)
+        if result.failure is not None and result.failure.text:
             result.failure = self._failure(self._project.items[ticket.job.id], error)
         return result
+
+    def _show(self, ticket: Ticket, error: BaseException) -> None:
+        """Let pytest show an error as that of a phase."""
+        self._errors.setdefault(ticket.job.id, {})[ticket.phase] = error
 
     def _heed_exit(self, error: BaseException) -> None:
         """Let `pytest.exit` end the session: what runs comes to its end, cleanups run, then it is raised."""

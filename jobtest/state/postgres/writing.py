@@ -171,7 +171,7 @@ class Writer:
         self._send(connection)
 
     def _fail(self, error: Error) -> NoReturn:
-        """End all writing, unless only the last transaction was refused.
+        """End all writing, unless only one transaction was refused.
 
         Raises:
             StateLost: it could not be kept.
@@ -180,7 +180,7 @@ class Writer:
         problem = problem_of(self._address, error)
         try:
             if error.diag.constraint_name == "outcome_once":
-                self._refuse(self._kept.pop())
+                self._refuse(self._kept.pop(self._sent))
             if error.sqlstate == FENCED:
                 self._link.run(self._lease.lose)
                 self.insist()
