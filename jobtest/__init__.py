@@ -17,9 +17,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from jobtest.core.version import VERSION
-
 if TYPE_CHECKING:
+    __version__: str
     from jobtest.core.errors import JobtestError, ProjectError
     from jobtest.core.graph import Graph
     from jobtest.core.model import Edge, EdgeKind, Job, OnFailure, Outcome, Retry, Take
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from jobtest.core.summary import Summary
     from jobtest.engine.library import Functions, run
     from jobtest.plugin.mark import job
-
-__version__ = VERSION
 
 _WHERE = {
     "Edge": "core.model",
@@ -70,6 +67,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return import_module("jobtest.core.version").VERSION
     if name not in _WHERE:
         raise AttributeError(f"module 'jobtest' has no attribute {name!r}")
     value = getattr(import_module(f"jobtest.{_WHERE[name]}"), name)

@@ -108,7 +108,9 @@ class JobBodies:
         functions = item.source.functions(phase)
         names = item.source.names.get(phase, ())
         if item.source.own:
-            values = {**values, **dict.fromkeys(item.source.own, values.get(ticket.job.name))}
+            stored = self.engine.memory.recalled if ticket.phase is Phase.CLEANUP else {}
+            own = self.engine.values.get(ticket.job.id, stored.get(ticket.job.id))
+            values = {**values, **dict.fromkeys(item.source.own, values.get(ticket.job.name, own))}
         try:
             if item not in self._state.stack:
                 self._begin(item, ticket)

@@ -8,7 +8,7 @@ What lives here: the log of strace as calls, `Disk`. What a state must be then i
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 CALLS = (
@@ -19,7 +19,7 @@ SECTOR = 512
 STRACE = ("strace", "-f", "-A", "-qq", "--seccomp-bpf", "-ttt", "-y", "-s", "1000000", "-xx")
 """Add `-o FILE`; the log grows from run to run."""
 
-_LINE = re.compile(r"^(?P<pid>\d+) (?P<at>[\d.]+) (?P<rest>.*)$")
+_LINE = re.compile(r"^(?P<pid>\d+) +(?P<at>[\d.]+) (?P<rest>.*)$")
 _WHOLE = re.compile(r"^(?P<name>\w+)\((?P<args>.*)\)\s+= (?P<result>-?\d+)")
 _BEGUN = re.compile(r"^(?P<name>\w+)\((?P<args>.*?),? *<unfinished \.\.\.>$")
 _ENDED = re.compile(r"^<\.\.\. (?P<name>\w+) resumed>(?P<args>.*)\)\s+= (?P<result>-?\d+)")
@@ -36,6 +36,7 @@ class Call:
         args: As strace shows them.
         at: When it was seen to begin, in seconds.
         ended: Whether this tells its end; its beginning is told too.
+        thread: Who made it.
         result: What it returned.
     """
 
@@ -43,6 +44,7 @@ class Call:
     args: str
     at: float
     ended: bool
+    thread: str
     result: int = 0
 
     @property
@@ -72,44 +74,90 @@ def calls(log):
     under_way = {}
     for line in log.splitlines():
         found = _LINE.match(line)
-        pid, at, rest = found["pid"], float(found["at"]), found["rest"]
+        thread, at, rest = found["pid"], float(found["at"]), found["rest"]
         if begun := _BEGUN.match(rest):
-            under_way[pid] = begun["args"]
-            yield Call(begun["name"], begun["args"], at, ended=False)
+            under_way[thread] = begun["args"]
+            yield Call(begun["name"], begun["args"], at, False, thread)
         elif ended := _ENDED.match(rest):
-            args = under_way.pop(pid) + ended["args"]
-            yield Call(ended["name"], args, at, ended=True, result=int(ended["result"]))
+            args = under_way.pop(thread) + ended["args"]
+            yield Call(ended["name"], args, at, True, thread, int(ended["result"]))
         elif whole := _WHOLE.match(rest):
-            yield Call(whole["name"], whole["args"], at, ended=False)
-            yield Call(whole["name"], whole["args"], at, ended=True, result=int(whole["result"]))
+            yield Call(whole["name"], whole["args"], at, False, thread)
+            yield Call(whole["name"], whole["args"], at, True, thread, int(whole["result"]))
 
 
-@dataclass(slots=True)
-class File:
-    """A file, as it is on the disk for certain, and what was done to it since."""
+class Pending:
+    """Changes of a file or a folder, of which the first ones are certain to be on the disk.
 
-    certain: bytearray = field(default_factory=bytearray)
-    since: list = field(default_factory=list)
-    size: int = 0
+    Attributes:
+        since: Those that are not certain.
+    """
+
+    def __init__(self):
+        self.since = []
+        self._synced = 0
+
+    @property
+    def number(self):
+        """How many changes there were."""
+        return self._synced + len(self.since)
 
     def sync(self, number):
-        """Make what was done certain, as far as it was done when the sync began."""
-        for change in self.since[:number]:
-            _apply(self.certain, *change)
-        del self.since[:number]
+        """Make the first so many changes certain; return those that were not before."""
+        new = max(0, number - self._synced)
+        found, self.since = self.since[:new], self.since[new:]
+        self._synced += new
+        return found
+
+
+class File(Pending):
+    """A file, with what of its content is certain.
+
+    Attributes:
+        size: Its bytes for those who use it.
+        grows: It was opened for appending. What makes a file longer is there from its beginning on: file
+            systems write data before sizes.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.size, self.grows = 0, False
+        self._certain = bytearray()
+
+    def change(self, offset, data):
+        """Take in that data was written at an offset, or that it was cut off there."""
+        self.since.append((offset, data))
+        self.size = offset if data is None else max(self.size, offset + len(data))
+
+    def sync(self, number):
+        found = super().sync(number)
+        for change in found:
+            _apply(self._certain, *change)
+        return found
 
     def image(self, rng):
         """Return what may be found after a power cut."""
-        found = bytearray(self.certain)
-        how, many = rng.choice(("none", "all", "some", "any")), rng.randint(0, len(self.since))
-        for number, (offset, data) in enumerate(self.since):
-            if how == "all" or (how == "some" and number < many) or (how == "any" and rng.random() < 0.6):
-                _apply(found, offset, data)
-            elif how == "any" and data is not None:
-                for start in range(0, len(data), SECTOR):
-                    if rng.random() < 0.3:
-                        _apply(found, offset + start, data[start : start + SECTOR])
+        found = bytearray(self._certain)
+        how = rng.choice(("none", "all", "some", "some" if self.grows else "any"))
+        if how == "any":
+            self._scatter(found, rng)
+            return bytes(found)
+        many = {"none": 0, "all": len(self.since), "some": rng.randint(0, len(self.since))}[how]
+        for change in self.since[:many]:
+            _apply(found, *change)
+        for offset, data in self.since[many : many + 1] if self.grows and how == "some" else ():
+            _apply(found, offset, data and data[: rng.randint(0, len(data))])
         return bytes(found)
+
+    def _scatter(self, found, rng):
+        """Take over any changes, and any sectors of others."""
+        for offset, data in self.since:
+            if rng.random() < 0.6:
+                _apply(found, offset, data)
+                continue
+            for start in range(0, len(data or b""), SECTOR):
+                if rng.random() < 0.3:
+                    _apply(found, offset + start, data[start : start + SECTOR])
 
 
 def _apply(content, offset, data):
@@ -147,8 +195,8 @@ class Disk:
     def image(self, rng):
         """Return what may be found after a power cut: the content of files by path below the root."""
         names = dict(self._certain)
-        for changes in self._names.values():
-            for change in changes[: rng.randint(0, len(changes))]:
+        for pending in self._names.values():
+            for change in pending.since[: rng.randint(0, len(pending.since))]:
                 names.update(change)
         there = {path for path, file in names.items() if file is not None}
         return {
@@ -170,44 +218,40 @@ class Disk:
 
     def _name(self, folder, change):
         self._now.update(change)
-        self._names.setdefault(folder, []).append(change)
+        self._names.setdefault(folder, Pending()).since.append(change)
 
     def _openat(self, call):
         path = self._below(call.texts[0].decode())
         if path is None:
             return
         self._places[call.result] = 0
-        if path not in self._now or self._now[path] is None:
-            if "O_CREAT" in call.args:
-                self._name(path.parent, {path: File()})
+        if self._now.get(path) is None and "O_CREAT" in call.args:
+            self._name(path.parent, {path: File()})
+        if "O_APPEND" in call.args:
+            self._now[path].grows = True
         if "O_TRUNC" in call.args:
-            self._change(self._now[path], 0, None)
+            self._now[path].change(0, None)
 
     def _file(self, call):
         path = self._below(call.path)
         return self._now.get(path) if path is not None else None
 
-    @staticmethod
-    def _change(file, offset, data):
-        file.since.append((offset, data))
-        file.size = offset if data is None else max(file.size, offset + len(data))
-
     def _pwrite64(self, call):
         file = self._file(call)
         if file is not None:
-            self._change(file, call.last_number, call.texts[-1][: call.result])
+            file.change(call.last_number, call.texts[-1][: call.result])
 
     def _write(self, call):
         file = self._file(call)
         if file is not None:
-            at = self._places[call.fd]
-            self._change(file, at, call.texts[-1][: call.result])
+            at = file.size if file.grows else self._places[call.fd]
+            file.change(at, call.texts[-1][: call.result])
             self._places[call.fd] = at + call.result
 
     def _ftruncate(self, call):
         file = self._file(call)
         if file is not None:
-            self._change(file, call.last_number, None)
+            file.change(call.last_number, None)
 
     def _mkdir(self, call):
         path = self._below(call.texts[0].decode())
@@ -227,20 +271,14 @@ class Disk:
     _mkdirat, _unlinkat, _renameat, _renameat2 = _mkdir, _unlink, _rename, _rename
 
     def _sync(self, call):
-        if self._lies:
-            return
+        """Make certain what was done when the sync began."""
         path = Path(call.path)
-        what = self._names.get(path) if path in self._names else self._file(call)
-        if what is None:
+        pending = self._names.get(path) or self._file(call)
+        if pending is None or self._lies:
             return
-        changes = what.since if isinstance(what, File) else what
         if not call.ended:
-            self._syncing[call.args] = len(changes)
+            self._syncing[call.thread] = pending.number
         elif call.result == 0:
-            number = self._syncing.pop(call.args)
-            if isinstance(what, File):
-                what.sync(number)
-            else:
-                for change in changes[:number]:
-                    self._certain.update(change)
-                del changes[:number]
+            synced = pending.sync(self._syncing.pop(call.thread))
+            for change in synced if not isinstance(pending, File) else ():
+                self._certain.update(change)

@@ -6,9 +6,13 @@
 import atexit
 import os
 import pwd
+import select
 import shutil
+import socket
 import subprocess
 import tempfile
+import threading
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,8 +38,13 @@ IF to_regclass('jobtest.meta') IS NOT NULL THEN
   UPDATE jobtest.lease SET epoch = 0, holder = '', expires = '-infinity';
   UPDATE jobtest.meta SET value = '0' WHERE key = 'turn';
   DELETE FROM jobtest.run; DELETE FROM jobtest.plan; DELETE FROM jobtest.event; DELETE FROM jobtest.outcome;
-  DELETE FROM jobtest.value; DELETE FROM jobtest.past; DELETE FROM jobtest.owed; DELETE FROM jobtest.checkpoint;
+  DELETE FROM jobtest.value; DELETE FROM jobtest.past; DELETE FROM jobtest.owed;
+  DELETE FROM jobtest.checkpoint;
 END IF; END $$"""
+
+
+READY = b"Z\x00\x00\x00\x05I"
+"""The end of an answer of the server: it is ready, and in no transaction."""
 
 
 @cache
@@ -65,7 +74,7 @@ class Server:
         if self._user:
             os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
         atexit.register(self._end)
-        self._call("initdb", "-U", "jobtest", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-N")
+        self._call("initdb", "-U", "tester", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-N")
         with open(self.folder / "data" / "postgresql.conf", "a") as file:
             file.write(f"{SETTINGS}unix_socket_directories = '{self.folder}'\n")
         self.start()
@@ -73,7 +82,7 @@ class Server:
     def url(self, database="postgres", **given):
         """Return the URL of a database."""
         query = "".join(f"&{key}={value}" for key, value in given.items())
-        return f"postgresql://jobtest@/{database}?host={self.folder}{query}"
+        return f"postgresql://tester@/{database}?host={self.folder}{query}"
 
     def start(self):
         self._call("pg_ctl", "-w", "-s", "-l", str(self.folder / "log"), "start")
@@ -84,7 +93,7 @@ class Server:
         self._call("pg_ctl", "-w", "-s", "-m", "immediate", "stop")
 
     def empty(self):
-        """Make the state in the first database an empty one, if there is one. To make it anew takes longer."""
+        """Make the state in the first database an empty one, if there is one; anew would take longer."""
         self.rows(EMPTY)
 
     def connect(self, database="postgres"):
@@ -143,6 +152,52 @@ def _user(name):
         return pwd.getpwnam(name) if os.geteuid() == 0 else None
     except KeyError:
         return None
+
+
+class Wire:
+    """Stands between clients and a server, and cuts a connection when it is told to."""
+
+    def __init__(self, folder, server):
+        self._target = str(server.folder / ".s.PGSQL.5432")
+        self._where = ""
+        self.url = server.url().replace(str(server.folder), str(folder))
+        self._listening = socket.socket(socket.AF_UNIX)
+        self._listening.bind(str(folder / ".s.PGSQL.5432"))
+        self._listening.listen()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut_next(self, where):
+        """Cut once, `before` what the client sends next arrives, or `after` it was answered in full."""
+        self._where = where
+
+    def close(self):
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+    def _accept(self):
+        with suppress(OSError):
+            while True:
+                client, _ = self._listening.accept()
+                threading.Thread(target=self._pass_on, args=[client], daemon=True).start()
+
+    def _pass_on(self, client):
+        with client, socket.socket(socket.AF_UNIX) as target, suppress(OSError):
+            target.connect(self._target)
+            while True:
+                for end in select.select([client, target], [], [])[0]:
+                    data = end.recv(1 << 20)
+                    if not data or self._is_cut(end is client, data):
+                        return
+                    if end is client:
+                        target.sendall(data)
+                    elif self._where != "after":
+                        client.sendall(data)
+
+    def _is_cut(self, is_request, data):
+        ends = self._where == ("before" if is_request else "after") and (is_request or data.endswith(READY))
+        if ends:
+            self._where = ""
+        return ends
 
 
 @cache

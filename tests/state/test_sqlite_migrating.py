@@ -9,15 +9,16 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlite_scenes import LARGE, ME, faulty, fill, opened, read, said, strace
+from sqlite_scenes import LARGE, ME, as_killed, faulty, fill, opened, read, said, strace
 
 from jobtest.core.data import to_data
 from jobtest.core.errors import StateError
 from jobtest.core.events import Entry, event_to_data
-from jobtest.state.sqlite import SqliteStore
+from jobtest.state.sqlite import SqliteStore, reading, writing
 from jobtest.state.sqlite.opening import check, open_reading, open_writing
 from jobtest.state.sqlite.schema import CURRENT, Schema
 
@@ -102,6 +103,14 @@ def test_an_older_state_is_migrated_and_a_copy_is_kept(path):
     assert of_version(path, 2).keys() == {*before, "tag"}
 
 
+def test_a_migration_that_is_only_in_the_log_yet_is_seen(path):
+    with closing(open_writing(path, NEXT)):
+        killed = as_killed(path)
+
+    assert check(killed, NEXT) == 2
+    assert of_version(killed, 2)["tag"]
+
+
 def test_migrating_goes_step_by_step_to_the_newest(path):
     before = of_version(path, 1)
     open_writing(path, LATER).close()
@@ -117,6 +126,18 @@ def test_reading_an_older_state_migrates_only_what_is_read(path):
         assert connection.execute("PRAGMA user_version").fetchone() == (2,)
     assert path.read_bytes() == raw
     assert not path.with_name("state.db.v1").exists()
+
+
+def test_a_store_that_has_read_an_older_state_and_then_owns_it_reads_the_new_one(path, monkeypatch):
+    monkeypatch.setattr(reading, "open_reading", partial(open_reading, schema=NEXT))
+    monkeypatch.setattr(writing, "open_writing", partial(open_writing, schema=NEXT))
+    store = SqliteStore(path, large=LARGE)
+    with closing(store):
+        assert [run.id for run in store.runs()] == ["r2", "r1"]
+        store.own(ME)
+        fill(store, ["r3"])
+        assert [run.id for run in store.runs()] == ["r3", "r2", "r1"]
+    assert check(path, NEXT) == 2
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 from jobtest.core.errors import Problem, StateError
 from jobtest.core.events import Entry
 from jobtest.core.past import Past
-from jobtest.state.file.disk import Unsynced
+from jobtest.state.file.disk import Unsynced, sync_path
 from jobtest.state.file.folder import Layout, check, unwritable
 from jobtest.state.file.reading import Reader
 from jobtest.state.file.values import Values
@@ -113,8 +113,10 @@ class FileStore:
         top = self._layout.top
         check(top)  # what is no state is left as it is, without even a lock in it
         try:
-            top.parent.mkdir(parents=True, exist_ok=True)
-            top.mkdir(mode=0o700, exist_ok=True)
+            if not top.is_dir():
+                top.parent.mkdir(parents=True, exist_ok=True)
+                top.mkdir(mode=0o700, exist_ok=True)
+                sync_path(top.parent)
         except OSError as error:
             raise unwritable(top, error) from error
         self._lock.take(owner, timeout)

@@ -96,7 +96,7 @@ def _shown(given: dict[str, Any]) -> str:
     if not host or host.startswith(("/", "@")) or "," in host + port:
         rest = {key: value for key, value in (("host", host), ("port", port)) if value} | rest
         host = port = ""
-    place = f"{quote(user)}@" if user else ""
+    place = f"{quote(user, safe='')}@" if user else ""
     place += f"[{host}]" if ":" in host else quote(host)
     place += f":{port}" if port else ""
     query = urlencode(rest, safe="/", quote_via=quote)

@@ -32,8 +32,9 @@ GONE = frozenset({"25006", "25P03", "26000", "42P05", "57P01", "57P02", "57P03",
 """A server that ends, begins or is no longer the first one, a session that was idle for too long, a pooler
 that has given us another session: what remains to be done is to connect anew."""
 
-LONGEST_PAUSE = 1.0
-"""Seconds between two tries to connect."""
+FIRST_PAUSE, SHORT_PAUSE, LONG_PAUSE = 0.01, 0.1, 1.0
+"""Seconds between two tries: they double, up to the short one for a transaction that was refused, and up to the
+long one for a server that is gone."""
 
 
 class Link:
@@ -86,7 +87,7 @@ class Link:
                 raise
             self.insist()
             time.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE) or 0.05
+            pause = min(2 * pause, SHORT_PAUSE if refusals else LONG_PAUSE) or FIRST_PAUSE
 
     def rows(self, statement: str, *bound: object) -> list[tuple[object, ...]]:
         """Return the rows of a query.

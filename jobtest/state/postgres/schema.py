@@ -138,9 +138,9 @@ _PARTS = """WITH ours AS (
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname = 'jobtest' AND c.relkind IN ('r', 'p', 'f')
 )
-SELECT 'column', relname, attname, format_type(atttypid, atttypmod) FROM ours
+SELECT 'column', relname::text, attname::text, format_type(atttypid, atttypmod) FROM ours
 JOIN pg_catalog.pg_attribute ON attrelid = oid WHERE attnum > 0 AND NOT attisdropped
-UNION ALL SELECT 'trigger', relname, tgname, proname FROM ours
+UNION ALL SELECT 'trigger', relname, tgname, proname::text FROM ours
 JOIN pg_catalog.pg_trigger ON tgrelid = ours.oid JOIN pg_catalog.pg_proc p ON p.oid = tgfoid
 WHERE NOT tgisinternal AND tgenabled = 'O'
 UNION ALL SELECT 'rule', relname, rulename, '' FROM ours JOIN pg_catalog.pg_rewrite ON ev_class = ours.oid
@@ -198,14 +198,13 @@ def _create(connection: Connection, address: Address) -> dict[str, str]:
 
 def _meta(connection: Connection, address: Address) -> dict[str, str] | None:
     """Return the table `meta` of a state, or None if there is nothing at all."""
-    [(there,)] = connection.execute("SELECT to_regclass('jobtest.meta') IS NOT NULL").fetchall()
-    found = connection.execute(_META).fetchall() if there else []
+    others: list[str] = [name for (name,) in connection.execute(_RELATIONS)]
+    found = connection.execute(_META).fetchall() if "meta" in others else []
     rows: list[dict[str, Any]] = [row for (row,) in found]
     meta = {str(row.get("key")): str(row.get("value")) for row in rows}
     if {"schema", "lineage", "version", "parts"} <= meta.keys():
         _check_version(address, meta["schema"], meta["version"])
         return meta
-    others: list[str] = [name for (name,) in connection.execute(_RELATIONS)]
     if not others:
         return None
     named = ", ".join(map(repr, others[:3])) + (", ..." if others[3:] else "")

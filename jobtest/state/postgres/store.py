@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from jobtest.core.errors import AlreadyEnded
+from jobtest.core.errors import AlreadyEnded, StateError
 from jobtest.core.events import Entry, JobEnded
 from jobtest.core.past import Past
 from jobtest.state.postgres import pruning, rows
@@ -168,8 +168,11 @@ class PostgresStore:
                     self._numbers.pop(run, None)
                     self._ended.pop(run, None)
                 pruning.drop(change.runs, writer, self._reader)
-            else:
+                return
+            try:
                 self._rows.extend(self._rows_of(change))
+            except StateError as error:
+                writer.lose(error.problems[0])
 
     def commit(self, *, at_once: bool = False) -> None:
         """Keep what was written, so that the death of this process cannot take it back.

@@ -48,7 +48,7 @@ class _Transaction:
     Attributes:
         rows: Statements and what they bind.
         synced: It waits for the disk of the server.
-        event: Id of the first event that it writes, if it writes any.
+        event: Id of the last event that it writes, if it writes any.
     """
 
     rows: tuple[Row, ...]
@@ -109,7 +109,7 @@ class Writer:
         """
         self.insist()
         written = tuple(rows)
-        event = next((bound[0] for statement, bound in written if statement is EVENT), None)
+        event = next((bound[0] for statement, bound in reversed(written) if statement is EVENT), None)
         self._kept.append(_Transaction(written, self._waits(at_once), event))
         try:
             self._link.run(self._send)
@@ -125,6 +125,15 @@ class Writer:
         self.insist()
         if self._kept and self._waits(at_once=True):
             self.commit([TOUCH], at_once=True)
+
+    def lose(self, problem: Problem) -> NoReturn:
+        """End all writing.
+
+        Raises:
+            StateLost: always.
+        """
+        self._lost = problem
+        raise StateLost(problem)
 
     def forget_events(self) -> None:
         """Expect no more to find the events that were written so far."""
@@ -164,8 +173,7 @@ class Writer:
         there = {id for (id,) in connection.execute(_THERE, (asked,))} if asked else set()
         if self._last_event is not None and self._last_event not in there:
             what = "the server has forgotten what it had kept: this is another one, or an older copy"
-            self._lost = self._problem(what, "bring back the right one, and run again")
-            self.insist()
+            self.lose(self._problem(what, "bring back the right one, and run again"))
         found = [number for number, one in enumerate(self._kept, 1) if one.event in there]
         self._sent = max(found, default=0)
         self._send(connection)

@@ -271,7 +271,7 @@ def _compare(path: Path, connection: sqlite3.Connection, schema: Schema) -> None
 
 
 def _fill(connection: sqlite3.Connection, schema: Schema) -> None:
-    meta = {"lineage": str(uuid.uuid4()), "serial": "0", "epoch": "0", "clean": "1", "turn": "0"}
+    meta = {"lineage": str(uuid.uuid4()), "serial": "0", "epoch": "0", "clean": "1", "turn": "0", "logs": "0"}
     connection.execute("BEGIN IMMEDIATE")
     for statement in schema.statements:
         connection.execute(statement)

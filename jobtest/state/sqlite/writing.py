@@ -33,7 +33,7 @@ SMALL = 50 << 20
 DECIDING = ("meta", "run", "outcome", "past", "owed", "checkpoint")
 """Tables that are checked then in a larger one: what decides what a run does. Entries have checksums."""
 
-_TOUCH = ("UPDATE meta SET value = value WHERE key = 'lineage'", ())
+_COUNT = ("UPDATE meta SET value = value + 1 WHERE key = 'logs'", ())
 """Puts the page that tells whose it is into a log that begins anew, so that another state's is found out."""
 
 _BUSY, _FULL = 5, 13
@@ -103,7 +103,7 @@ class Writer:
         try:
             if self.look_around() > self._log_limit:
                 self._shorten_log()
-                self._transact([_TOUCH], self._synchronous)
+                self._transact([_COUNT], self._synchronous)
             self._transact(rows, "FULL" if full else "NORMAL")
             if not full and self._durability == "auto":
                 self._group.soon()

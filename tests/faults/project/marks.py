@@ -22,7 +22,8 @@ class Marking:
     def commit(self, *, at_once=False):
         self._store.commit(at_once=at_once)
         written, self._written = self._written, []
-        os.write(self._marks, (json.dumps({"at_once": at_once, "changes": written}) + "\n").encode())
+        kept = {"life": os.environ["LIFE"], "at_once": at_once, "changes": written}
+        os.write(self._marks, (json.dumps(kept) + "\n").encode())
 
 
 def wrap(config, path):
