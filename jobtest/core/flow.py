@@ -120,16 +120,18 @@ class Flow:
     def rest_for(self, live: Live, event: PhaseEnded) -> AttemptSuspended | None:
         """Let a job whose check holds wait for values that it took when it last ended well.
 
-        They may be made for others, and then they may have changed. If they are known, see whether they have.
+        They may be made for others, and then they may have changed. Who may yet have to run for other reasons
+        does not rest: what it takes must not end before that is known.
         """
+        progress = live.progress
         holds = event.phase is Phase.CHECK and event.verdict is Verdict.OK and live.job.has_run
-        if not holds or live.progress.must_run:
+        if not holds or progress.must_run:
             return None
-        unmade = self.unmade([tuple(self.inputs.recorded(event.job))]) if not live.rested else ()
-        if unmade:
-            return AttemptSuspended(event.job, event.attempt, unmade, rests=True)
         self._see_inputs(live)
-        return None
+        if progress.must_run or live.rested or (progress.wanted and not progress.has_value):
+            return None
+        unmade = self.unmade([tuple(self.inputs.recorded(event.job))])
+        return AttemptSuspended(event.job, event.attempt, unmade, rests=True) if unmade else None
 
     def _see_inputs(self, live: Live) -> None:
         changed = self.inputs.changed(live.job.id)
@@ -144,12 +146,16 @@ class Flow:
         live.state, live.rested = State.RESTING, True
         live.pending = {id for id in upstream if self.live[id].state is not State.ENDED}
         self._idlers.append(live)
-        for id in tuple(live.pending):
-            maker = self.live[id]
-            maker.resting += 1
-            self._end_if_unwanted(maker)
-        if not live.pending:
+        self._rest_on(live)
+
+    def _rest_on(self, live: Live) -> None:
+        """Go on if an input has changed or none is to come; the last one need not be made for this job."""
+        if not live.pending or self.inputs.changed(live.job.id):
             self._wake(live)
+        elif len(live.pending) == 1:
+            (last,) = live.pending
+            self.live[last].resting += 1
+            self._end_if_unwanted(self.live[last])
 
     def _wake(self, live: Live) -> None:
         """Let a resting job go on: run because an input changed, or end as its check said."""
@@ -167,8 +173,9 @@ class Flow:
     def unrest(self, live: Live) -> None:
         """Count a job as one that may want values again."""
         if live.state is State.RESTING:
-            for id in live.pending or ():
-                self.live[id].resting -= 1
+            if live.pending and len(live.pending) == 1:
+                (last,) = live.pending
+                self.live[last].resting -= 1
             live.pending = None
 
     def _end_if_unwanted(self, live: Live) -> None:
@@ -208,8 +215,9 @@ class Flow:
             return
         resting = [one for one in self._idlers if one.state is State.RESTING]
         if resting:
-            self._idlers.remove(resting[0])
-            self._wake(resting[0])
+            self._idlers = [one for one in self._idlers if one.state is not State.RESTING]
+            for live in resting:
+                self._wake(live)
             return
         idle = [one for one in self._idlers if one.state is State.IDLE]
         self._idlers = []
@@ -243,8 +251,8 @@ class Flow:
                 other.pending.remove(event.job)
                 if not other.pending and other.state is State.WAITING:
                     self.get_ready(other)
-                elif not other.pending and other.state is State.RESTING:
-                    self._wake(other)
+                elif other.state is State.RESTING:
+                    self._rest_on(other)
 
     def _doom(self, live: Live, event: JobEnded, other: Live) -> None:
         """Let a job end for the sake of an upstream one, and at once all that need it."""

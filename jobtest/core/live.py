@@ -54,7 +54,7 @@ class Live:
         pending: Upstream jobs whose values are being made for it, or that it rests for.
         takers: Consumers of its value, or of what it holds open, that have not ended, or hold something open
             themselves.
-        resting: How many of these rest until it has ended.
+        resting: How many of these rest until it has ended, and wait for nothing else.
         rested: It has rested, and does not do so again.
         counted: Those that take its value have counted it as satisfied.
         passed: So have those that need it or come after it.

@@ -12,7 +12,8 @@ value is taken and there is none |
 | run | ok | recheck; without a check: end `changed` |
 | run | raised | recheck, which decides; without a check: try again or end `failed (run_error)` |
 | run | would_run, drifted | end `would-run`, `failed (check_failed)`: from the executors of a plan, a drift |
-| recheck | ok | end `changed`; `failed (run_error)` if run raised, its value is wanted and there is none |
+| recheck | ok | end `changed`; `failed (run_error)` if run raised, and its check held before, too, or its value
+is wanted and there is none |
 | recheck | not_holding | try again or end `failed` |
 | describe | ok | end as the check or the recheck said |
 | describe | raised | end `failed (run_error)` |
@@ -194,6 +195,9 @@ def _after_recheck(job: Job, progress: Progress, ended: PhaseEnded, said: str) -
             reason = f"run raised {raised}; {reason}"
         kind = Kind.CHECK_FAILED if raised is None else Kind.RUN_ERROR
         return Again(End(Outcome.FAILED, reason, kind), raised or ended.failure)
+    if raised is not None and progress.must_run:
+        reason = f"run raised {raised}; its check holds, but it did before: {progress.must_run}"
+        return Again(End(Outcome.FAILED, reason, Kind.RUN_ERROR), raised)
     if raised is not None and progress.wanted and not progress.has_value and not job.has_describe:
         reason = f"run raised {raised}; its check holds, but there is no value and another job takes it"
         return Again(End(Outcome.FAILED, reason, Kind.RUN_ERROR), raised)

@@ -283,7 +283,11 @@ def recall(
         past = pasts.get(id)
         if past is None or not past.value:
             continue
-        if job.own_value or any(kind is EdgeKind.VALUE for _, kind in graph.downstream(id)):
+        if (
+            job.own_value
+            or job.has_cleanup
+            or any(kind is EdgeKind.VALUE for _, kind in graph.downstream(id))
+        ):
             text = store.value(past.value)
             try:
                 if text is None:

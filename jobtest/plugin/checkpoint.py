@@ -39,7 +39,10 @@ class Checkpoint:
         """Keep a value; when this returns, neither a crash nor a power cut takes it back.
 
         Raises:
+            TypeError: the key is no text.
             NotStorable: it cannot be stored; the message says where in it and why.
             StateLost: the state cannot keep anything any more.
         """
+        if not isinstance(key, str):
+            raise TypeError(f"the key of a checkpoint must be text, not {key!r}")
         self._memory.put_checkpoint(self._job, key, encode(value, self._home).text)

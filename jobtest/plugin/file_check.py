@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from jobtest.core.past import Past
@@ -34,27 +35,35 @@ class FileCheck:
 
         Raises:
             FilesDiffer: why it must run.
-            OSError: a file cannot be read.
         """
-        now = self._before[job] = prints(self._root, options.inputs)
         known = past.files if past is not None and past.run else None
-        reason = verdict(self._root, options.inputs, options.outputs, known, now)
-        if reason:
-            raise FilesDiffer(reason)
-        if known is None:
-            self.found[job] = record(self._root, options.outputs, now)
+        with _readable():
+            now = self._before[job] = prints(self._root, options.inputs)
+            reason = verdict(self._root, options.inputs, options.outputs, known, now)
+            if reason:
+                raise FilesDiffer(reason)
+            if known is None:
+                self.found[job] = record(self._root, options.outputs, now)
 
     def recheck(self, job: str, options: MarkOptions, so_far: JobRecord) -> None:
         """Ask after the run phase. If that raised, files that are there may be old or incomplete.
 
         Raises:
             FilesDiffer: why it has not succeeded.
-            OSError: a file cannot be read.
         """
         run = so_far.attempts[-1].phases[-2]
         if not run.ok:
             raise FilesDiffer("its run phase raised, so its outputs may be old or incomplete")
-        reason = missing(self._root, options.inputs, options.outputs)
-        if reason:
-            raise FilesDiffer(reason)
-        self.found[job] = record(self._root, options.outputs, self._before[job])
+        with _readable():
+            reason = missing(self._root, options.inputs, options.outputs)
+            if reason:
+                raise FilesDiffer(reason)
+            self.found[job] = record(self._root, options.outputs, self._before.get(job, {}))
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FilesDiffer(f"files cannot be read: {error}") from None

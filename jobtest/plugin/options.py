@@ -23,6 +23,7 @@ __all__ = ["Options", "Selector", "read_options", "select"]
 VERBS = {"apply": Command.APPLY, "cleanup": Command.CLEANUP}
 """What `--job-command` may say."""
 
+PLAN_AGAIN = "--plan --job-plan-out FILE"
 GRAPHS = (".mmd", ".dot", ".svg", ".json")
 
 
@@ -177,6 +178,11 @@ def _command(option: argparse.Namespace) -> Command:
         problems.append(Problem(what=f"{given[0]} and {given[1]} are two questions", fix=fix))
     if option.job_plan_out and not option.plan:
         problems.append(Problem(what="--job-plan-out keeps a plan, and none is asked for", fix="add --plan"))
+    narrowing = ("only", "exclude", "force", "downstream", "no_upstream")
+    also = [name for name in narrowing if getattr(option, f"job_{name}")] if option.job_apply else []
+    if also:
+        what = f"--job-apply runs what the plan says, and --job-{also[0].replace('_', '-')} says otherwise"
+        problems.append(Problem(what=what, fix=f"leave it out, or make the plan with it: {PLAN_AGAIN}"))
     if option.job_resume and option.job_apply:
         fix = "make the plan with --job-resume, or run without a plan"
         problems.append(Problem(what="--job-resume and --job-apply are two questions", fix=fix))

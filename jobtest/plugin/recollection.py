@@ -45,6 +45,7 @@ class Recovered:
         resumed: Where the run that is gone on with left jobs.
         record: That run, if there is one.
         owed: Jobs whose cleanups come with this run if they take part, in the order of being entered.
+        under_way: Another run is, so that nothing can be said of what it leaves.
         all_owed: Jobs whose cleanups are owed, in that order.
         first: They come before anything else.
         changes: What is written down with the beginning of this run.
@@ -56,6 +57,7 @@ class Recovered:
     owed: tuple[str, ...] = ()
     all_owed: tuple[str, ...] = ()
     first: bool = False
+    under_way: bool = False
     changes: tuple[Change, ...] = ()
     lines: list[str] = field(default_factory=list)
 
@@ -120,6 +122,12 @@ class Recollection:
         """
         found = Recovered()
         if command is Command.CLEANUP:
+            found.all_owed = tuple(one.job for one in self.store.owed())
+            return found
+        owner = self.store.owner() if command not in WRITES else None
+        if owner is not None:
+            found.under_way = True
+            found.lines.append(f"another run is under way: pid {owner.pid} on {owner.host}: {owner.command}")
             return found
         last = self._last_applied()
         killed = last is not None and last.ended_at is None
@@ -146,7 +154,9 @@ class Recollection:
         if last.ended_at is None:
             self._doubt(last, graph, left, found)
         elif _is_finished(last):
-            found.lines.append(f"nothing to resume: run {last.id} ended well; this is a new run")
+            ended = f", which ended with exit status {last.exit_status}" if last.exit_status else ""
+            done = f"all jobs of run {last.id} are done{ended}"
+            found.lines.append(f"nothing to resume: {done}; this is a new run")
             return
         if not goes_on:
             found.lines.append(f"{_how_it_ended(last, plan, left)}; --job-resume would have gone on with it")
@@ -201,13 +211,13 @@ class Recollection:
             graph: All jobs of the project.
             plan: What this run is going to do.
         """
-        if plan.command is Command.CLEANUP:
-            return []
         lines = []
         gone = [id for id in found.all_owed if id not in graph or not graph[id].has_cleanup]
         if gone:
             what = f"{_named(gone)}: a cleanup is owed, and there is no cleanup function any more"
             lines.append(f"{what}; `jobtest prune --owed ID` forgets it")
+        if plan.command is Command.CLEANUP or found.under_way:
+            return lines
         if plan.owed:
             order = "first" if plan.owed_first else "at the end"
             names = _named([graph[id].label for id in plan.owed])

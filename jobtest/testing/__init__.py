@@ -13,27 +13,32 @@ if TYPE_CHECKING:
     from jobtest.state.memory import MemoryStore
     from jobtest.testing import strategies as strategies
     from jobtest.testing.clock import FakeClock
+    from jobtest.testing.crash import Crashed, crash_points
     from jobtest.testing.executor import Act, ScriptedBodies, ScriptedExecutor, Span, simulate
 
 _WHERE = {
     "Act": "testing.executor",
+    "Crashed": "testing.crash",
     "FakeClock": "testing.clock",
     "MemoryStore": "state.memory",
     "ScriptedBodies": "testing.executor",
     "ScriptedExecutor": "testing.executor",
     "Span": "testing.executor",
     "Verdict": "core.model",
+    "crash_points": "testing.crash",
     "simulate": "testing.executor",
 }
 
 __all__ = [
     "Act",
+    "Crashed",
     "FakeClock",
     "MemoryStore",
     "ScriptedBodies",
     "ScriptedExecutor",
     "Span",
     "Verdict",
+    "crash_points",
     "simulate",
     "strategies",
 ]

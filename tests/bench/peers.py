@@ -112,6 +112,7 @@ class Toolbox:
     """Makes environments and projects when they are first asked for."""
 
     broken: dict[str, str] = field(default_factory=dict)
+    made: set[Path] = field(default_factory=set)
 
     def python(self, environment: str) -> str:
         """The interpreter of an environment, installed if need be; raises Missing."""
@@ -151,7 +152,10 @@ class Toolbox:
         write: Callable[[Path, scenarios.Shape], None] | None = None,
         **limits: float,
     ) -> Command:
-        """A fresh project of this shape and the command that runs it; raises Missing."""
+        """A project of this shape and the command that runs it; raises Missing.
+
+        The project is made anew the first time, with its own `write` if it is not the tool's usual.
+        """
         kind = TOOLS[tool]
         if kind.environment:
             argv = (self.python(kind.environment), *kind.arguments, *more)
@@ -159,7 +163,10 @@ class Toolbox:
             argv = (program, *kind.arguments[1:], *more)
         else:
             raise Missing(f"no {kind.arguments[0]} on PATH")
-        folder = scenarios.fresh(PROJECTS / f"{tool}-{label}", write or kind.write, shape)
+        folder = PROJECTS / f"{tool}-{label}"
+        if folder not in self.made:
+            scenarios.fresh(folder, write or kind.write, shape)
+            self.made.add(folder)
         return Command(argv=argv, folder=folder, jobs=len(shape), proof=kind.proof(len(shape)), **limits)
 
     def versions(self) -> str:

@@ -120,8 +120,8 @@ def _again_peers(bench: Bench) -> Iterator[Row]:
 def resume(bench: Bench) -> Iterator[Row]:
     """Going on with a run that was killed in its middle: what the jobs that have ended cost once more.
 
-    What is taken off on both sides is a run of the other half of the jobs alone: once of the same project, of
-    which that half is selected, so that collecting all is taken off too; and once of a project of that half.
+    Taken off on both sides is a first run of the other jobs alone: once of the same project, where they are
+    selected, which takes off the collection of all jobs too; and once of a project of so many jobs.
     """
     half = JOBS // 2
     whole_ = Entry(
@@ -141,13 +141,13 @@ def resume(bench: Bench) -> Iterator[Row]:
         "half": Entry(tool="jobtest", shape=scenarios.independent(half)),
     }
     series = bench.measure("resume", lineup, bench.count(5, 1))
-    for base, off, target in (
-        ("rest", "less a run of the rest", Target(ratio=0.5)),
-        ("half", "less a project of the rest", None),
+    for base, named, target in (
+        ("rest", "selected rest", Target(ratio=0.5)),
+        ("half", "project of the rest", None),
     ):
-        scenario = f"resume, {count(half)} of {count(JOBS)} done, {off}"
         ours, theirs = (series["resume"], series[base]), (series["all"], series[base])
-        yield replace(cost(scenario, ours, "running them", theirs, target), against="running them as well")
+        row = cost(f"{count(half)} done, resume - {named}", ours, "", theirs, target)
+        yield replace(row, against=f"all - {named}")
 
 
 def _parts(first: int, end: int) -> range:

@@ -190,3 +190,47 @@ def test_edges_within_a_run_alone_are_followed():
     plan = make_plan(Graph(jobs), select=["b", "c"], alone=True)
     assert [(edge.upstream, edge.kind) for edge in plan.graph.upstream("c")] == [("b", EdgeKind.NEEDS)]
     assert plan.order == ("b", "c")
+
+
+def test_a_run_for_a_changed_input_that_raised_has_failed_though_its_check_holds():
+    run = drive(
+        Job.of("build", always=True),
+        DEPLOY,
+        acts={"deploy run": Act(Verdict.RAISED, message="no", type="OSError")},
+        digests={"build": "new"},
+        build=past("old"),
+        deploy=past("x", build="old"),
+    )
+    assert run.outcomes()["deploy"] is Outcome.FAILED
+    assert reasons(run)["deploy"] == (
+        "run raised OSError: no; its check holds, but it did before: input build changed"
+    )
+
+
+def test_what_a_job_holds_open_is_opened_for_one_that_must_run_as_its_value_is_not_known():
+    """`b` has no value that could be stored: it may have to run, so what it takes must not end yet."""
+    tunnel = Job.of("tunnel", is_generator=True)
+    b = Job.of("b", takes=["tunnel"], check=True)
+    run = drive(tunnel, b, Job.of("c", takes=["b"]), tunnel=past("t"), b=past("", tunnel="t"))
+    assert run.started(Phase.RUN) == ["tunnel", "b", "c"]
+
+
+def test_what_a_job_holds_open_is_opened_for_one_of_which_another_input_changes():
+    """`src` is made for `other`, whose check does not hold; until that is known `tunnel` must not end."""
+    jobs = [
+        Job.of("tunnel", is_generator=True),
+        Job.of("src"),
+        Job.of("e", takes=["src", "tunnel"], check=True),
+        Job.of("other", takes=["src"], check=True),
+    ]
+    run = drive(
+        *jobs,
+        acts={"other check 1": NO},
+        digests={"src": "new", "tunnel": "t"},
+        tunnel=past("t"),
+        src=past("old"),
+        e=past("x", src="old", tunnel="t"),
+        other=past("y", src="old"),
+    )
+    assert run.outcomes()["e"] is Outcome.CHANGED
+    assert run.started(Phase.RUN) == ["src", "tunnel", "e", "other"]

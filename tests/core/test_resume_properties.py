@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from jobtest.core.events import JobEnded, PhaseEnded, PhaseStarted
 from jobtest.core.model import Outcome, Phase, Verdict
+from jobtest.core.past import Past
 from jobtest.core.planner import make_plan
 from jobtest.core.resume import how_left, resume
 from jobtest.core.scheduler import NOT_ENTERED
@@ -94,3 +95,38 @@ def test_what_ended_well_and_is_not_kept_has_a_reason(case, cut, unstorable):
             around = {edge.upstream for edge in graph.upstream(id)}
             around |= {other for other, _ in graph.downstream(id)}
             assert around - kept
+
+
+@st.composite
+def remembered(draw, graph):
+    """Draw what is known of jobs: their values, and those that they took, the same or others."""
+    pasts = {}
+    for job in graph:
+        if draw(st.booleans()):
+            taken = [id for take in job.takes for id in take.upstream]
+            inputs = {id: draw(st.sampled_from([f"digest of {id}", "other"])) for id in taken}
+            value = draw(st.sampled_from(["", f"digest of {job.id}", "other"]))
+            pasts[job.id] = Past(run="before", at=1.0, value=value, inputs=inputs)
+    return pasts
+
+
+@given(my.cases(), NO_VALUES, st.data())
+def test_whatever_is_remembered_a_run_ends_and_inputs_that_changed_are_seen(case, unstorable, data):
+    graph = case.plan.graph
+    pasts = data.draw(remembered(graph))
+    run = drive(make_plan(graph, pasts=pasts), case, unstorable).to_the_end()
+    assert Counter(e.job for e in run.events if isinstance(e, JobEnded)) == Counter(list(graph.jobs))
+    made = {
+        e.job: e.value for e in run.events if isinstance(e, PhaseEnded) and e.phase is Phase.RUN and e.value
+    }
+    order = [e.job for e in run.events if isinstance(e, JobEnded)]
+    ended = [e for e in run.events if isinstance(e, JobEnded) and e.outcome is Outcome.UNCHANGED]
+    for job in (graph[event.job] for event in ended if event.job in pasts):
+        tracks = job.has_check and job.has_run and not job.has_describe
+        before = order[: order.index(job.id)] if tracks else []
+        for id in taken_by(graph, job.id).intersection(before):
+            assert made.get(id, pasts[job.id].inputs[id]) == pasts[job.id].inputs[id]
+
+
+def taken_by(graph, job):
+    return {id for take in graph[job].takes for id in take.upstream}

@@ -464,8 +464,8 @@ def test_resume_with_nothing_to_resume_is_a_new_run_that_says_so(jobs):
     )
     run = jobs.run("--job-resume")
     assert run.seen == ["a"]
-    assert "nothing to resume: run " in run.text
-    assert "ended well; this is a new run" in run.text
+    assert "nothing to resume: all jobs of run " in run.text
+    assert "are done; this is a new run" in run.text
 
 
 def test_the_idempotency_key_is_the_same_in_a_run_that_goes_on(jobs):

@@ -157,7 +157,8 @@ def _user(name):
 class Wire:
     """Stands between clients and a server, and cuts a connection when it is told to."""
 
-    def __init__(self, folder, server):
+    def __init__(self, server):
+        folder = Path(tempfile.mkdtemp(dir=server.folder))  # the path of a socket must be short
         self._target = str(server.folder / ".s.PGSQL.5432")
         self._where = ""
         self.url = server.url().replace(str(server.folder), str(folder))

@@ -282,6 +282,5 @@ def test_two_runs_on_one_state_run_each_job_once(pg, tmp_path):
     assert [job for job, _ in ran] == ["a", "b"]
     assert len({process for _, process in ran}) == 1
     with closing(store_at(pg.url())) as store:
-        totals = [dict(run.totals) for run in store.runs()]
-        assert totals == [{"unchanged": 2}, {"changed": 2}]
+        assert sorted(str(run.totals) for run in store.runs()) == ["{'changed': 2}", "{'unchanged': 2}"]
         assert [len(list(store.entries(run.id))) > 4 for run in store.runs()] == [True, True]

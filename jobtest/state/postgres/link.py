@@ -33,8 +33,37 @@ GONE = frozenset({"25006", "25P03", "26000", "42P05", "57P01", "57P02", "57P03",
 that has given us another session: what remains to be done is to connect anew."""
 
 FIRST_PAUSE, SHORT_PAUSE, LONG_PAUSE = 0.01, 0.1, 1.0
-"""Seconds between two tries: they double, up to the short one for a transaction that was refused, and up to the
-long one for a server that is gone."""
+"""Seconds between two tries: they double, up to the short one for a transaction that was refused, and up to
+the long one for a server that is gone."""
+
+
+class _Tries:
+    """How often and for how long one piece of work has been tried."""
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._deadline: float | None = None
+        self._refusals = 0
+        self._pause = 0.0
+
+    def in_time(self) -> bool:
+        """Count the loss of a connection; return whether another one can be waited for."""
+        now = time.monotonic()
+        if self._deadline is None:
+            self._deadline = now + self._patience
+            return True
+        return now < self._deadline
+
+    def refused(self) -> bool:
+        """Count a transaction that was refused; return whether there may be another one."""
+        self._refusals += 1
+        return self._refusals <= MOST
+
+    def wait(self) -> None:
+        """Wait until the next try: not at all before the first."""
+        time.sleep(self._pause)
+        longest = SHORT_PAUSE if self._refusals else LONG_PAUSE
+        self._pause = min(2 * self._pause, longest) or FIRST_PAUSE
 
 
 class Link:
@@ -65,29 +94,20 @@ class Link:
         Raises:
             psycopg.Error: it was refused, or there was no connection for too long.
         """
-        refusals, deadline, pause = 0, 0.0, 0.0
+        tries = _Tries(self.patience)
         while True:
             try:
                 return work(self._ready())
             except psycopg.Error as error:
-                if self._is_gone(error):
-                    self._drop()
-                    deadline = deadline or time.monotonic() + self.patience
-                    if not self._known or (pause and time.monotonic() > deadline):
-                        raise
-                else:
-                    self._roll_back()
-                    refusals += 1
-                    if error.sqlstate not in AGAIN or refusals > MOST:
-                        raise
+                if not self._has_hope(error, tries):
+                    raise
             except JobtestError:
                 raise
             except BaseException:
                 self._drop()
                 raise
             self.insist()
-            time.sleep(pause)
-            pause = min(2 * pause, SHORT_PAUSE if refusals else LONG_PAUSE) or FIRST_PAUSE
+            tries.wait()
 
     def rows(self, statement: str, *bound: object) -> list[tuple[object, ...]]:
         """Return the rows of a query.
@@ -117,6 +137,14 @@ class Link:
                 raise
             self._connection, self._known = made, True
         return self._connection
+
+    def _has_hope(self, error: Error, tries: _Tries) -> bool:
+        """Make ready for another try; return whether there should be one."""
+        if self._is_gone(error):
+            self._drop()
+            return self._known and tries.in_time()
+        self._roll_back()
+        return error.sqlstate in AGAIN and tries.refused()
 
     def _is_gone(self, error: Error) -> bool:
         if self._connection is not None and self._connection.closed:

@@ -1,13 +1,10 @@
-import os
-
-import marks
 import pytest
+import stores
 from world import Act, fault, note
 
 
 def pytest_sessionstart(session):
-    if "MARKS" in os.environ:
-        marks.wrap(session.config, os.environ["MARKS"])
+    stores.wrap(session.config)
 
 
 @pytest.fixture
