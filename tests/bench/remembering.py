@@ -20,46 +20,48 @@ Proof = Callable[[int, str], bool]
 
 def remember(bench: Bench) -> Iterator[Row]:
     """10 000 jobs that do nothing, remembered in several ways, against the same in memory."""
-    few, wanted = bench.count(2_000, 500), bench.count(JOBS, 2_000)
-    full = scenarios.with_settings('durability = "full"')
+    series = bench.measure("remember", _ways(bench), bench.count(5, 1))
+    ours, theirs = series["default"], series["memory"]
+    yield whole(f"no-op {count(JOBS)}, default", ours, f"memory, {count(JOBS)}", theirs, Target(ratio=1.35))
+    for way, other in (
+        ("default -J 16", "memory -J 16"),
+        ("file store", "memory"),
+        ("full", "memory"),
+        ("full -J 16", "memory -J 16"),
+    ):
+        pairs = [(series[key], series[f"one, {key}"]) for key in (way, other)]
+        yield cost(f"no-op {count(series[way].jobs)}, {way}", pairs[0], other, pairs[1])
+    wide = series["full -J 16"], series["one, full -J 16"]
+    yield allowed_each(f"no-op {count(wide[0].jobs)}, full -J 16", *wide, RECORDED)
+
+
+def _ways(bench: Bench) -> dict[str, Side]:
+    """All ways to remember, each with many jobs and with one; fewer where each job costs syncs of the disk."""
+    beside, few = bench.count(JOBS, 2_000), bench.count(2_000, 500)
     slow = {"rounds": bench.count(2, 1), "warm": False}
     lineup: dict[str, Side] = {}
-    for key, more, jobs, write, limits in (
-        ("memory", MEMORY, JOBS, None, {}),
-        ("default", (), JOBS, None, {"warm": False}),
-        ("files", FILES, wanted, None, {}),
-        ("memory -J 16", (*MEMORY, *WIDE), wanted, None, {}),
-        ("default -J 16", WIDE, wanted, None, {"warm": False}),
-        ("full", (), few, full, slow),
-        ("full -J 16", WIDE, few, full, slow),
+    for key, more, jobs, full, limits in (
+        ("memory", MEMORY, JOBS, False, {}),
+        ("default", (), JOBS, False, {"warm": False}),
+        ("file store", FILES, beside, False, {}),
+        ("memory -J 16", (*MEMORY, *WIDE), beside, False, {}),
+        ("default -J 16", WIDE, beside, False, {"warm": False}),
+        ("full", (), few, True, slow),
+        ("full -J 16", WIDE, few, True, slow),
     ):
-        for size in (1, jobs):
-            place = f"remember-{'full-' if write else ''}{size}"
-            entry = Entry(
-                tool="jobtest", shape=scenarios.independent(size), more=more, write=write, place=place,
-                limits=limits if size > 1 else {},
-            )  # fmt: skip
-            lineup[key if size > 1 else f"{key} 1"] = entry
-    series = bench.measure("remember", lineup, bench.count(5, 1))
+        lineup[key] = replace(_no_ops(jobs, full, more), limits=limits)
+        lineup[f"one, {key}"] = _no_ops(1, full, more)
+    return lineup
 
-    def row(key: str, beside: str, named: str) -> Row:
-        scenario = f"no-op {count(series[key].jobs)}, {named}"
-        ours, theirs = (series[key], series[f"{key} 1"]), (series[beside], series[f"{beside} 1"])
-        return cost(scenario, ours, "in memory", theirs)
 
-    yield whole(
-        f"no-op {count(JOBS)}, default",
-        series["default"],
-        f"in memory, {count(JOBS)}",
-        series["memory"],
-        Target(ratio=1.35),
-    )
-    yield row("default -J 16", "memory -J 16", "default, -J 16")
-    yield row("files", "memory", "file store")
-    yield row("full", "memory", "full")
-    yield row("full -J 16", "memory -J 16", "full, -J 16")
-    yield allowed_each(
-        f"no-op {count(few)}, full, -J 16", series["full -J 16"], series["full -J 16 1"], RECORDED
+def _no_ops(jobs: int, full: bool, more: tuple[str, ...]) -> Entry:
+    """So many jobs; those with the same settings share a project."""
+    return Entry(
+        tool="jobtest",
+        shape=scenarios.independent(jobs),
+        more=more,
+        write=scenarios.with_settings('durability = "full"') if full else None,
+        place=f"remember-{'full-' if full else ''}{jobs}",
     )
 
 
