@@ -12,8 +12,8 @@ value is taken and there is none |
 | run | ok | recheck; without a check: end `changed` |
 | run | raised | recheck, which decides; without a check: try again or end `failed (run_error)` |
 | run | would_run, drifted | end `would-run`, `failed (check_failed)`: from the executors of a plan, a drift |
-| recheck | ok | end `changed`; `failed (run_error)` if run raised, and its check held before, too, or its value
-is wanted and there is none |
+| recheck | ok | end `changed`; `failed (run_error)` if run raised, and its check held before, too, or its
+value is wanted and there is none |
 | recheck | not_holding | try again or end `failed` |
 | describe | ok | end as the check or the recheck said |
 | describe | raised | end `failed (run_error)` |

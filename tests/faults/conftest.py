@@ -7,6 +7,7 @@ A quick part of them is `tests/plugin/test_crash_quick.py`.
 
 import os
 import random
+from os.path import normpath
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ def pytest_ignore_collect(collection_path, config):
     """Leave out the project always, and all else unless it is asked for."""
     if collection_path == HERE / "project":
         return True
-    named = (Path(config.invocation_params.dir, arg.split("::")[0]) for arg in config.args)
+    named = (Path(normpath(config.invocation_params.dir / arg.split("::")[0])) for arg in config.args)
     return None if any(path.is_relative_to(HERE) for path in named) else True
 
 

@@ -181,15 +181,18 @@ def test_the_end_of_a_job_is_refused_by_the_database_whoever_writes_it(path):
     with closing(opened(path)) as store:
         fill(store, ["r1"])
         end = JobEnded("late", Outcome.FAILED)
-        store.write(Entry(10, 1.0, "r1", end))
+        for change in [*started("r2"), Entry(10, 1.0, "r1", end)]:
+            store.write(change)
         rows(path, "INSERT INTO outcome VALUES (1, 'late', 'changed', 0)")
         with pytest.raises(AlreadyEnded, match="'late' has ended in run r1 already"):
             store.commit()
         with pytest.raises(sqlite3.IntegrityError, match="a job ends once"):
             rows(path, "UPDATE outcome SET outcome = 'failed'")
         rows(path, "DELETE FROM outcome WHERE job = 'late'")
-        store.write(changed("r1", 3)[1])
+        for change in [*started("r2"), changed("r1", 3)[1]]:
+            store.write(change)
         store.commit()
+        assert [run.id for run in store.runs()] == ["r2", "r1"]
         assert [entry.seq for entry in store.entries("r1")] == [*range(11)]
 
 
@@ -251,9 +254,33 @@ def test_a_long_text_that_is_not_what_was_kept_is_refused(path, content):
 
 def test_no_digest_leads_out_of_the_folder(path):
     with closing(opened(path)) as store:
-        store.write(ValueKept("../../../escaped", LONG))
+        store.write(ValueKept("../escaped", LONG))
         store.commit()
     assert not list(path.parents[2].rglob("escaped*"))
+
+
+def test_a_file_of_a_long_text_that_was_cut_is_mended_when_the_value_is_made_again(path):
+    with closing(opened(path)) as store:
+        fill(store, ["r1"])
+        (file,) = [one for one in (path.parent / "state.db.values").rglob("*") if one.is_file()]
+        inode = file.stat().st_ino
+        fill(store, ["r2"])
+        assert file.stat().st_ino == inode
+        file.write_text("")
+        fill(store, ["r3"])
+        assert store.value(digest_of(LONG)) == LONG
+
+
+def test_files_of_long_texts_go_when_nothing_names_them(path):
+    other = json.dumps("other " * 100)
+    with closing(opened(path)) as store:
+        fill(store, ["r1"])
+        for change in changed("r1", 5, other):
+            store.write(change)
+        store.write(PastKept("job_5.py::job_5", store.pasts()["job_0.py::job_0"]))
+        store.write(RunsDropped(("r1",)))
+        files = [one for one in (path.parent / "state.db.values").rglob("*") if one.is_file()]
+        assert [file.read_text() for file in files] == [LONG]
 
 
 def test_plans_that_are_the_same_are_kept_once(path):
@@ -342,6 +369,9 @@ def test_a_backup_that_cannot_be_made_says_why_and_leaves_what_was_there(path, t
             store.backup(copy)
         assert said(error).what == "there is no state to copy"
         opened(path).close()
+        with pytest.raises(StateError) as error:
+            store.backup(path)
+        assert said(error).what == "this is the state itself"
         with pytest.raises(StateError) as error:
             store.backup(tmp_path / "nowhere" / "copy.db")
         assert said(error).what == "the state cannot be written: No such file or directory"

@@ -421,7 +421,14 @@ def test_meta_that_makes_no_sense_is_damage(made):
         with closing(SqliteStore(made)) as store, pytest.raises(StateError) as error:
             store.own(ME)
         assert said(error).what == "the state is damaged: table meta"
-        assert SqliteStore(made).owner() is None
+
+
+def test_who_could_not_own_it_does_not_hold_it(made):
+    change(made, "DELETE FROM meta")
+    with closing(SqliteStore(made)) as store:
+        with pytest.raises(StateError):
+            store.own(ME)
+        assert store.owner() is None
 
 
 # --- how thoroughly it is checked ---
