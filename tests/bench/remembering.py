@@ -36,7 +36,7 @@ def remember(bench: Bench) -> Iterator[Row]:
 
 
 def _ways(bench: Bench) -> dict[str, Side]:
-    """All ways to remember, each with many jobs and with one; fewer where each job costs syncs of the disk."""
+    """All ways to remember, with many jobs and with one; fewer where each job costs syncs of the disk."""
     beside, few = bench.count(JOBS, 2_000), bench.count(2_000, 500)
     slow = {"rounds": bench.count(2, 1), "warm": False}
     lineup: dict[str, Side] = {}

@@ -119,7 +119,7 @@ strace = pytest.mark.skipif(
 
 def faulty(arguments, *faults, log="/dev/null", trace="none"):
     """Run Python with some system calls failing; a fault is `CALL:error=ENOSPC:when=3` and the like."""
-    traced = ["strace", "-f", "-qq", "-o", str(log), "-e", f"trace={trace}"]
+    traced = ["strace", "-f", "-y", "-qq", "-o", str(log), "-e", f"trace={trace}"]
     for fault in faults:
         traced += ["-e", f"trace={fault.partition(':')[0]}", "-e", f"inject={fault}"]
     root = Path(__file__).parents[2]

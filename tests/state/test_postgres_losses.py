@@ -238,18 +238,6 @@ def test_what_the_server_asks_to_be_done_again_is_done_ten_times(pg, times, stat
         pg.rows("DROP FUNCTION fail CASCADE; DROP SEQUENCE tries")
 
 
-def test_a_session_that_has_forgotten_its_statements_is_left(pg):
-    # R137: as behind a pooler
-    with closing(opened(pg.url())) as store:
-        fill(store, ["r1"])
-        for number in range(12):
-            store.write(Entry(10 + number, 1.0, "r1", BackoffEnded("a")))
-            if number == 10:
-                store._link.run(lambda one: one.execute("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$"))
-            store.commit()
-    assert events(pg) == [*range(22)]
-
-
 def test_what_ctrl_c_has_interrupted_is_written_by_the_next_commit(pg):
     def interrupt(*_):
         raise KeyboardInterrupt

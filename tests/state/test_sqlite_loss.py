@@ -269,10 +269,22 @@ def test_commits_are_on_the_disk_when_the_durability_says(tmp_path, durability, 
     scene = [sqlite_scenes.__file__, str(tmp_path / "x.db"), str(JOBS), durability]
     assert done(faulty(scene, log=log, trace="fdatasync,write")) == [*range(JOBS)]
     calls = [line.split(None, 1) for line in log.read_text().splitlines()]
-    main = next(thread for thread, call in calls if call.startswith('write(1, "0'))
+    main = next(thread for thread, call in calls if call.startswith("write(1<"))
     mine = [call for thread, call in calls if thread == main]
-    order = "".join(call[0] for call in mine if re.match(r'fdatasync|write\(1, "\d', call))
+    order = "".join(call[0] for call in mine if re.match(r'fdatasync|write\(1<.*>, "\d', call))
     assert re.search(f"f(w{'f' * syncs}){{{JOBS - 1}}}wf", order), order
+
+
+@strace
+def test_a_long_value_is_on_the_disk_before_anything_names_it(tmp_path):
+    # R17
+    log = tmp_path / "log"
+    code = "from sqlite_scenes import *; fill(opened(Path(sys.argv[1])), ['r1'])"
+    faulty(["-c", code, str(tmp_path / "x.db")], log=log, trace="fdatasync,rename,pwrite64")
+    text = log.read_text()
+    synced, renamed = text.index(".json.new>) ="), text.index('.json.new", ')
+    assert synced < renamed < re.compile(r"fdatasync\(\d+<[^>]*/x\.db\.values/..>").search(text).start()
+    assert text.rindex("x.db.values") < text.index('x.db-wal>, "', renamed)
 
 
 def test_a_commit_is_synced_soon_after_by_another_thread(path):

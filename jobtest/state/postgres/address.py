@@ -31,10 +31,11 @@ ASKED = {
 that swallows everything, is found out in 25 seconds or less."""
 
 SESSION = """SELECT set_config('search_path', '', false), set_config('extra_float_digits', '1', false),
+set_config('idle_in_transaction_session_timeout', '10s', false),
 set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),
 set_config('tcp_keepalives_count', '3', false)"""
 """What a database or a role may have set otherwise: only full names, times as they were written, and an end
-of what a machine holds that is gone."""
+of what somebody holds who stands still, or whose machine is gone."""
 
 
 class Address:
@@ -69,7 +70,9 @@ class Address:
             psycopg.Error: there is none to be had.
         """
         given = {**ASKED, **self._given, "client_encoding": "UTF8"}
-        made = psycopg.connect(psycopg.conninfo.make_conninfo(**given), autocommit=True)
+        made = psycopg.connect(
+            psycopg.conninfo.make_conninfo(**given), autocommit=True, prepare_threshold=None
+        )
         try:
             made.execute(SESSION)
         except BaseException:

@@ -16,7 +16,7 @@ from jobtest.core.errors import Problem, StateLocked, StateLost
 from jobtest.state.lock import _utc
 from jobtest.state.postgres.address import Address
 from jobtest.state.postgres.driver import psycopg
-from jobtest.state.postgres.link import Link
+from jobtest.state.postgres.link import Link, transact
 from jobtest.state.postgres.rows import column_of, text_of
 from jobtest.state.store import Owner
 
@@ -38,7 +38,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 LONGEST_END = 2.0
 """Seconds to wait for an answer to the last renewal."""
 
-_LOCALLY = "SELECT set_config('synchronous_commit', 'on', true), set_config('lock_timeout', '1s', true)"
+_LOCALLY = ("SELECT set_config('synchronous_commit', 'on', true), set_config('lock_timeout', '1s', true)", ())
 _TAKE = """UPDATE jobtest.lease SET epoch = epoch + 1, holder = %s, host = %s, pid = %s, since = %s,
 command = %s, expires = clock_timestamp() + make_interval(secs => %s)
 WHERE expires <= clock_timestamp() OR holder = %s RETURNING epoch"""
@@ -119,13 +119,11 @@ class Lease:
             StateLost: the lease is lost.
             psycopg.Error: that could not be done.
         """
-        with connection.transaction():
-            connection.execute(_LOCALLY)
-            found: Any = connection.execute(_RAISE, (self._token,)).fetchone()
-        if found is None:
+        found = transact(connection, [_LOCALLY, (_RAISE, (self._token,))])
+        if not found:
             self.lose(connection)
             self.insist()
-        (self.epoch,) = found
+        [(self.epoch,)] = found
 
     def lose(self, connection: Connection) -> None:
         """Take it for lost, because the server has said so."""
@@ -165,18 +163,12 @@ class Lease:
 
     def _try(self, link: Link, owner: Owner) -> bool:
         texts = (column_of(owner.host), owner.pid, owner.since, column_of(self._address.hide(owner.command)))
-        bound = (self._token, *texts, self._seconds, self._token)
-
-        def take(connection: Connection) -> Any:  # noqa: ANN401 - a row
-            with connection.transaction():
-                connection.execute(_LOCALLY)
-                return connection.execute(_TAKE, bound).fetchone()
-
+        row = (_TAKE, (self._token, *texts, self._seconds, self._token))
         asked = time.monotonic()
-        found = link.run(take)
-        if found is not None:
-            (self.epoch,), self._renewed = found, asked
-        return found is not None
+        found = link.run(lambda connection: transact(connection, [_LOCALLY, row]))
+        if found:
+            [(self.epoch,)], self._renewed = found, asked
+        return bool(found)
 
     def _keep(self) -> None:
         while not self._released.wait(self._pause()):
@@ -189,12 +181,10 @@ class Lease:
         return self._seconds / RENEWALS / (10 if late else 1)
 
     def _renew(self, connection: Connection) -> bool:
-        with connection.transaction():
-            connection.execute(_LOCALLY)
-            found = connection.execute(_RENEW, (self._seconds, self._token)).fetchone()
-        if found is None:
+        found = transact(connection, [_LOCALLY, (_RENEW, (self._seconds, self._token))])
+        if not found:
             self.lose(connection)
-        return found is not None
+        return bool(found)
 
     def _locked(self, *row: Any) -> Problem:  # noqa: ANN401 - of HOLDER
         owner = owner_of(*row)

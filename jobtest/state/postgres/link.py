@@ -7,9 +7,9 @@ known here, but by whoever sets `opened`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jobtest.core.errors import JobtestError
 from jobtest.state.postgres.address import Address
@@ -18,9 +18,11 @@ from jobtest.state.postgres.driver import psycopg
 if TYPE_CHECKING:
     from psycopg import Connection, Error
 
-__all__ = ["Link"]
+__all__ = ["Link", "transact"]
 
 T = TypeVar("T")
+
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
 AGAIN = frozenset({"40001", "40P01", "55P03", "57014"})
 """Serialization failure, deadlock, lock timeout, statement timeout: the transaction can be made again."""
@@ -28,13 +30,35 @@ AGAIN = frozenset({"40001", "40P01", "55P03", "57014"})
 MOST = 10
 """How often that is done."""
 
-GONE = frozenset({"25006", "25P03", "26000", "42P05", "57P01", "57P02", "57P03", "57P05"})
-"""A server that ends, begins or is no longer the first one, a session that was idle for too long, a pooler
-that has given us another session: what remains to be done is to connect anew."""
+GONE = frozenset({"25006", "25P03", "57P01", "57P02", "57P03", "57P05"})
+"""A server that ends, begins or is no longer the first one, a session that was idle for too long: what remains
+to be done is to connect anew."""
 
 FIRST_PAUSE, SHORT_PAUSE, LONG_PAUSE = 0.01, 0.1, 1.0
 """Seconds between two tries: they double, up to the short one for a transaction that was refused, and up to
 the long one for a server that is gone."""
+
+
+def transact(connection: Connection, rows: Iterable[tuple[str, tuple[object, ...]]]) -> list[Any]:
+    """Execute statements as one transaction, and return the rows of the last that has any to return.
+
+    All of it is one message. So it never waits for us in the middle, with locks that others need: not even if
+    this process is stopped.
+
+    Args:
+        connection: A connection in no transaction.
+        rows: Statements and what they bind.
+    """
+    written = ((_BEGIN, ()), *rows, ("COMMIT", ()))
+    cursor = psycopg.ClientCursor(connection)
+    cursor.execute(
+        ";\n".join(statement for statement, _ in written), [one for _, bound in written for one in bound]
+    )
+    found: list[Any] = []
+    for _ in written:
+        found = cursor.fetchall() if cursor.description else found
+        cursor.nextset()
+    return found
 
 
 class _Tries:

@@ -17,7 +17,7 @@ from jobtest.core.errors import AlreadyEnded, Problem, StateLost
 from jobtest.state.postgres.address import Address
 from jobtest.state.postgres.driver import psycopg
 from jobtest.state.postgres.lease import Lease
-from jobtest.state.postgres.link import Link
+from jobtest.state.postgres.link import Link, transact
 from jobtest.state.postgres.problems import problem_of
 from jobtest.state.postgres.rows import EVENT, OUTCOME, TOUCH, Row, text_of
 from jobtest.state.postgres.schema import FENCED
@@ -34,7 +34,6 @@ SYNCED_EVERY = {"auto": 0.1, "full": 0.0, "fast": 1.0}
 """Seconds, by durability. A transaction waits for the disk of the server if the last one that did so is
 longer ago. With `fast` that is only for what is kept here to stay short."""
 
-_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _INSIST = "SELECT jobtest.insist(%s), set_config('synchronous_commit', %s, true)"
 _THERE = "SELECT id FROM jobtest.event WHERE id = ANY(%s)"
 _ENDED = """SELECT run.id FROM jobtest.outcome JOIN jobtest.run ON number = run
@@ -156,14 +155,8 @@ class Writer:
             self._synced_at = time.monotonic()
 
     def _transact(self, connection: Connection, transaction: _Transaction) -> None:
-        """Write a transaction in one go: its statements do not wait for each other's answers."""
-        with connection.pipeline():
-            execute = connection.cursor().execute
-            execute(_BEGIN)
-            execute(_INSIST, (self._lease.epoch, "on" if transaction.synced else "off"))
-            for statement, bound in transaction.rows:
-                execute(statement, bound)
-            execute("COMMIT")
+        insist = (_INSIST, (self._lease.epoch, "on" if transaction.synced else "off"))
+        transact(connection, [insist, *transaction.rows])
 
     def _recover(self, connection: Connection) -> None:
         """Find out on a new connection what is there, and write what is not."""
