@@ -31,8 +31,8 @@ MOST = 10
 """How often that is done."""
 
 GONE = frozenset({"25006", "25P03", "57P01", "57P02", "57P03", "57P05"})
-"""A server that ends, begins or is no longer the first one, a session that was idle for too long: what remains
-to be done is to connect anew."""
+"""A server that ends, begins or is no longer the first one, a session that was idle for too long: there is
+nothing left to do but to connect anew."""
 
 FIRST_PAUSE, SHORT_PAUSE, LONG_PAUSE = 0.01, 0.1, 1.0
 """Seconds between two tries: they double, up to the short one for a transaction that was refused, and up to
