@@ -92,7 +92,7 @@ def opening(bench: Bench) -> Iterator[Row]:
         lineup[f"{key} opened"] = _started(runs, jobs, opens, '"open"')
         lineup[f"{key} listed"] = _started(runs, jobs, (*CLI, "runs", "--limit", "5"), f"{runs - 5} more")
     lineup["forgetting"] = _started(MANY, jobs, one)
-    series = bench.measure("opening", lineup, bench.count(9, 3))
+    series = bench.measure("opening", lineup, bench.count(5, 3))
     many, few = f"{count(MANY)} past runs", f"{FEW} past runs"
     yield allowed(f"one job, {many}", series["many"], series["few"], STARTED)
     yield _opened(f"opening the store, {many}", few, series["many opened"], series["few opened"])

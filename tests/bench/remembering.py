@@ -1,5 +1,6 @@
 """Scenarios about what a run remembers: writing it down, coming again, going on after a kill."""
 
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -133,11 +134,10 @@ def resume(bench: Bench) -> Iterator[Row]:
         place="resume",
         limits={"warm": False},
     )
+    resumed = said(rf"(?s)with {half} of {{0}} jobs done.*\b{{0}} passed", JOBS)
     files = [f"job_part{part:02}.py" for part in _parts(half, JOBS)]
     lineup: dict[str, Side] = {
-        "resume": _after(
-            bench, whole_, lambda code, _: code == -9, said(r"\b{} passed", JOBS), ("--job-resume",)
-        ),
+        "resume": _after(bench, whole_, _killed, resumed, ("--job-resume",)),
         "all": _spared(bench, whole_, JOBS),
         "rest": _spared(bench, replace(whole_, more=tuple(files)), half),
         "half": Entry(tool="jobtest", shape=scenarios.independent(half)),
@@ -150,6 +150,10 @@ def resume(bench: Bench) -> Iterator[Row]:
         ours, theirs = (series["resume"], series[base]), (series["all"], series[base])
         row = cost(f"{count(half)} done, resume - {named}", ours, "", theirs, target)
         yield replace(row, against=f"all - {named}")
+
+
+def _killed(code: int, _: str) -> bool:
+    return code == -signal.SIGKILL
 
 
 def _parts(first: int, end: int) -> range:

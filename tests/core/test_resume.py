@@ -261,3 +261,19 @@ def test_a_plan_to_json_and_back_is_the_same_plan(plan):
 def test_what_is_not_a_plan_is_refused(data):
     with pytest.raises((ValueError, TypeError)):
         plan_from_data(data)
+
+
+def test_lost_attempts_do_not_use_up_retries():
+    jobs = [Job.of("a", retry=Retry(retries=1))]
+    plan = make_plan(Graph(jobs), resumed={"a": Resumed(run="r1", attempt=2, lost=1, entered=True)})
+    run = Drive(plan, said({"a run 2": RAISED})).to_the_end()
+    attempts = [event.attempt for event in run.events if isinstance(event, PhaseStarted)]
+    assert (attempts, run.outcomes()) == ([2, 3], {"a": Outcome.CHANGED})
+
+
+def test_a_job_that_is_done_wants_no_values():
+    jobs = [Job.of("a"), Job.of("b", takes=["a"])]
+    resumed = {"b": Resumed(run="r1", outcome=Outcome.CHANGED)}
+    run = Drive(make_plan(Graph(jobs), resumed=resumed)).to_the_end()
+    assert run.started() == []
+    assert run.outcomes() == {"a": Outcome.UNCHANGED, "b": Outcome.CHANGED}

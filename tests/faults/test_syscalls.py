@@ -21,19 +21,19 @@ pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace i
 
 # call, where the state is, and of how many the one is taken
 KILLS = [
-    ("pwrite64", "", 1),
+    ("pwrite64", "", 2),
     ("fdatasync", "", 1),
     ("ftruncate", "", 1),
     ("rename", "", 1),
-    ("unlink", "", 1),
-    ("write", FILE, 3),
+    ("unlink", "", 3),
+    ("write", FILE, 4),
     ("fsync", FILE, 1),
     ("rename", FILE, 1),
 ]
 FAILURES = [
     ("fdatasync", "EIO", "", 1),
-    ("pwrite64", "ENOSPC", "", 7),
-    ("pwrite64", "EIO", "", 9),
+    ("pwrite64", "ENOSPC", "", 11),
+    ("pwrite64", "EIO", "", 13),
     ("fsync", "EIO", FILE, 2),
 ]
 
@@ -43,7 +43,7 @@ def three_jobs(folder, state):
 
 
 def calls_of(folder, call, state):
-    """Return how often a run makes this calla run makes."""
+    """Return how often a run makes a call."""
     project = three_jobs(folder / "counted", state)
     log = project.folder / "calls"
     life = project.live(*RESUME, before=(*STRACE, str(log), "-e", f"trace={call}"))

@@ -43,6 +43,7 @@ IF to_regclass('jobtest.meta') IS NOT NULL THEN
 END IF; END $$"""
 
 
+SOCKET = ".s.PGSQL.5432"
 READY = b"Z\x00\x00\x00\x05I"
 """The end of an answer of the server: it is ready, and in no transaction."""
 
@@ -155,23 +156,33 @@ def _user(name):
 
 
 class Wire:
-    """Stands between clients and a server, and cuts a connection when it is told to."""
+    """Stands between clients and a server, and cuts a connection when it is told to.
+
+    Attributes:
+        url: Of the first database, over this wire.
+        stuck: Set when a connection has been cut `within` what a client sent; it stays open until `let_go`.
+    """
 
     def __init__(self, server):
         folder = Path(tempfile.mkdtemp(dir=server.folder))  # the path of a socket must be short
-        self._target = str(server.folder / ".s.PGSQL.5432")
+        self._target = str(server.folder / SOCKET)
         self._where = ""
         self.url = server.url().replace(str(server.folder), str(folder))
+        self.stuck, self._free = threading.Event(), threading.Event()
         self._listening = socket.socket(socket.AF_UNIX)
-        self._listening.bind(str(folder / ".s.PGSQL.5432"))
+        self._listening.bind(str(folder / SOCKET))
         self._listening.listen()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut_next(self, where):
-        """Cut once, `before` what the client sends next arrives, or `after` it was answered in full."""
+        """Cut once, `before` what a client sends next arrives, `within` it, or `after` it was answered."""
         self._where = where
 
+    def let_go(self):
+        self._free.set()
+
     def close(self):
+        self.let_go()
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
 
@@ -187,18 +198,27 @@ class Wire:
             while True:
                 for end in select.select([client, target], [], [])[0]:
                     data = end.recv(1 << 20)
-                    if not data or self._is_cut(end is client, data):
+                    if not data or not (self._ask if end is client else self._answer)(client, target, data):
                         return
-                    if end is client:
-                        target.sendall(data)
-                    elif self._where != "after":
-                        client.sendall(data)
 
-    def _is_cut(self, is_request, data):
-        ends = self._where == ("before" if is_request else "after") and (is_request or data.endswith(READY))
-        if ends:
+    def _ask(self, _, target, data):
+        if self._where not in ("before", "within"):
+            target.sendall(data)
+            return True
+        if self._where == "within":
+            target.sendall(data[: len(data) // 2])
+            self.stuck.set()
+            self._free.wait(60)
+        self._where = ""
+        return False
+
+    def _answer(self, client, _, data):
+        if self._where != "after":
+            client.sendall(data)
+        elif data.endswith(READY):
             self._where = ""
-        return ends
+            return False
+        return True
 
 
 @cache

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from postgres_scenes import (
+    expire,
     fresh_server,  # noqa: F401 - the fixture `pg`
     in_thread,
     opened,
@@ -23,7 +24,7 @@ from jobtest.core.events import BackoffEnded, Entry, JobEnded
 from jobtest.core.model import Outcome
 from jobtest.state.memory import MemoryStore
 from jobtest.state.postgres import link, writing
-from jobtest.state.store import CheckpointKept, CleanupOwed, RunKept, RunRecord
+from jobtest.state.store import CheckpointKept, CleanupOwed, RunKept, RunRecord, RunsDropped
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
@@ -50,7 +51,7 @@ CHANGES = st.sampled_from([
     lambda number: [CheckpointKept("a", "k", str(number))],
     lambda number: [CleanupOwed("a", f"r{number}")],
     lambda number: changed("r", number)[:2],
-    lambda number: [*changed("r", number)[2:-1], RunKept(RunRecord(id=f"r{number}"), "{}")],
+    lambda number: [*changed("r", number)[2:], RunKept(RunRecord(id=f"r{number}"), "{}")],
 ])  # fmt: skip
 
 
@@ -90,6 +91,27 @@ def test_a_commit_that_is_still_on_its_way_is_waited_for_and_a_later_one_comes_t
         assert events(pg) == [*range(11)]
         with pytest.raises(psycopg.Error, match="owned by somebody else"):
             on_its_way.execute("SELECT jobtest.insist(%s)", [epoch])
+
+
+def test_who_stands_still_in_the_middle_of_a_commit_holds_up_nobody(pg, wire):
+    open_transactions = (
+        "SELECT 1 FROM pg_stat_activity WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid()"
+    )
+    store = opened(wire.url)
+    fill(store, ["r1"])
+    for change in changed("r1", 3):
+        store.write(change)
+    wire.cut_next("within")
+    join = in_thread(store.commit)
+    assert wire.stuck.wait(60)
+    assert pg.rows(open_transactions) == []
+    expire(pg)
+    with closing(opened(pg.url())):
+        wire.let_go()
+        with pytest.raises(StateLost, match="another run has taken the state over"):
+            join()
+        store.close()
+        assert len(events(pg)) == 10
 
 
 @pytest.mark.parametrize("where", ["before", "after"])
@@ -279,3 +301,17 @@ def test_an_end_that_is_refused_takes_nothing_else_with_it(pg, wire):
         store.write(Entry(10, 1.0, "r1", BackoffEnded("a")))
         store.commit()
     assert events(pg) == [*range(11)]
+
+
+def test_a_run_that_is_forgotten_is_not_missed_when_a_connection_is_lost(pg, lazy):
+    right = MemoryStore()
+    with closing(opened(pg.url(), durability="fast")) as store:
+        for target in (right, store):
+            fill(target, ["r1", "r2"])
+            target.write(RunsDropped(("r1",)))
+            target.write(CheckpointKept("x", "k", "1"))
+        pg.cut()
+        store.commit()
+        assert read(store) == read(right)
+        pg.cut()
+        assert read(store) == read(right)

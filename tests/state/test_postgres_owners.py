@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import pytest
 from postgres_scenes import (
@@ -25,6 +25,16 @@ from jobtest.core.errors import StateError, StateLocked, StateLost
 from jobtest.state.store import RunKept, RunRecord
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
+
+
+@contextmanager
+def killed(*processes):
+    """Kill processes at the end, whatever has become of them."""
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
 
 
 def epoch(pg):
@@ -224,7 +234,7 @@ except StateLost:
 def test_an_owner_that_was_stopped_and_goes_on_writes_nothing_more(pg):
     # R47, R139
     command = [sys.executable, "-c", LIFE, pg.url()]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as life:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as life, killed(life):
         assert life.stdout.readline() == "writing\n"
         life.send_signal(signal.SIGSTOP)
         with closing(store_at(pg.url())) as rival:
@@ -275,7 +285,8 @@ def test_two_runs_on_one_state_run_each_job_once(pg, tmp_path):
         subprocess.Popen([*command, "--job-lock-timeout=60"], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    told = [run.communicate(timeout=120)[0] for run in runs]
+    with killed(*runs):
+        told = [run.communicate(timeout=120)[0] for run in runs]
 
     assert [run.returncode for run in runs] == [0, 0], told
     ran = [line.split() for line in (tmp_path / "ledger").read_text().splitlines()]

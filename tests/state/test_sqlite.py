@@ -351,8 +351,8 @@ def test_a_backup_is_a_state_at_any_time(path, tmp_path):
             other.backup(copy)
         first = read_and_close(copy)
         assert first == read(store)
-        fill(store, ["r2"])
         shutil.copy(path.with_name("state.db-wal"), copy.with_name("copy.db-wal"))
+        fill(store, ["r2"])
         store.backup(str(copy))
         assert read_and_close(copy) == read(store) != first
     with closing(opened(copy)) as store:

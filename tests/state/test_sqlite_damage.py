@@ -161,3 +161,13 @@ def test_an_outcome_that_was_changed_is_no_outcome(original, tmp_path, column):
         )
     with closing(SqliteStore(broken)) as store, pytest.raises(StateError, match="damaged: outcome of job"):
         store.outcomes("r1")
+
+
+def test_a_cut_is_found_beside_the_empty_log_that_a_reader_leaves(original, tmp_path):
+    path, _ = original
+    broken = copy_of(path, tmp_path / "broken")
+    broken.with_name(f"{broken.name}-wal").touch()
+    os.truncate(broken, path.stat().st_size - 512)
+    with closing(SqliteStore(broken)) as store, pytest.raises(StateError) as error:
+        store.runs()
+    assert said(error).what == "the state is damaged: its end is missing"

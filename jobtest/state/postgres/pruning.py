@@ -30,7 +30,7 @@ def drop(runs: Iterable[str], writer: Writer, reader: Reader) -> None:
         StateLost: that could not be kept.
         StateError: what is left cannot be read.
     """
-    writer.forget_events()
+    writer.let_go_of_events()
     writer.commit([(_OUT, (column_of(run),)) for run in runs])
     for number in reader.forgotten():
         for rows, bound in (

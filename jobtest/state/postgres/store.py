@@ -43,8 +43,9 @@ class PostgresStore:
 
     Args:
         url: `postgresql://USER@HOST:PORT/DATABASE`, or whatever else libpq takes for a URL.
-        durability: When a crash of the server cannot take back what is committed: `auto` (at once; in a burst
-            of commits some 100 ms later), `full` (at once) or `fast` (a second later or so).
+        durability: When a crash of the server cannot take back what is committed: `full` (at once), `auto`
+            (at once, or soon if it is one of a burst) or `fast` (soon). Soon is within three times the
+            `wal_writer_delay` of the server, 0.6 seconds as a rule.
         lease: Seconds for which an owner holds the state without renewing it.
     """
 

@@ -99,31 +99,32 @@ class Writer:
 
         Args:
             rows: Statements and what they bind.
-            at_once: A crash of the server cannot take them back either, nor anything before them, unless the
-                durability is `fast`.
+            at_once: A crash of the server cannot take them back either, nor anything before them.
 
         Raises:
             StateLost: they could not be kept, or earlier ones.
             AlreadyEnded: one of them ends a job that has ended; none is kept.
         """
-        self.insist()
-        written = tuple(rows)
-        event = next((bound[0] for statement, bound in reversed(written) if statement is EVENT), None)
-        self._kept.append(_Transaction(written, self._waits(at_once), event))
-        try:
-            self._link.run(self._send)
-        except psycopg.Error as error:
-            self._fail(error)
+        late = time.monotonic() - self._synced_at >= SYNCED_EVERY[self._durability]
+        self._write(tuple(rows), synced=at_once or late)
 
     def sync(self) -> None:
-        """Bring to the disk of the server what was committed, unless the durability is `fast`.
+        """Bring to the disk of the server what was committed.
 
         Raises:
             StateLost: that failed.
         """
-        self.insist()
-        if self._kept and self._waits(at_once=True):
-            self.commit([TOUCH], at_once=True)
+        if self._kept:
+            self._write((TOUCH,), synced=True)
+
+    def let_go_of_events(self) -> None:
+        """Expect no more to find the events that were written so far: they may be deleted.
+
+        Raises:
+            StateLost: they could not be kept until now.
+        """
+        self.sync()
+        self._last_event = None
 
     def lose(self, problem: Problem) -> NoReturn:
         """End all writing.
@@ -134,14 +135,14 @@ class Writer:
         self._lost = problem
         raise StateLost(problem)
 
-    def forget_events(self) -> None:
-        """Expect no more to find the events that were written so far."""
-        self._last_event = None
-
-    def _waits(self, at_once: bool) -> bool:
-        if at_once and self._durability != "fast":
-            return True
-        return time.monotonic() - self._synced_at >= SYNCED_EVERY[self._durability]
+    def _write(self, rows: tuple[Row, ...], *, synced: bool) -> None:
+        self.insist()
+        event = next((bound[0] for statement, bound in reversed(rows) if statement is EVENT), None)
+        self._kept.append(_Transaction(rows, synced, event))
+        try:
+            self._link.run(self._send)
+        except psycopg.Error as error:
+            self._fail(error)
 
     def _send(self, connection: Connection) -> None:
         """Write what is not there yet, in order."""
@@ -160,7 +161,10 @@ class Writer:
 
     def _recover(self, connection: Connection) -> None:
         """Find out on a new connection what is there, and write what is not."""
-        self._lease.raise_epoch(connection)
+        try:
+            self._lease.raise_epoch(connection)
+        except StateLost as lost:
+            self.lose(lost.problem)
         events = [one.event for one in self._kept if one.event is not None]
         asked = events if self._last_event is None else [self._last_event, *events]
         there = {id for (id,) in connection.execute(_THERE, (asked,))} if asked else set()

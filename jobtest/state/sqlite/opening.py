@@ -23,8 +23,14 @@ from jobtest.state.sqlite.schema import APPLICATION, CURRENT, LONGEST, PAGE_SIZE
 
 __all__ = ["BUSY", "check", "copy", "create", "open_reading", "open_writing"]
 
+LOOKS = 10
+"""How often a state that changes meanwhile is looked at before what was found is believed."""
+
 BUSY = 10.0
 """Seconds to wait for another program that writes: a shell in which somebody looks at a state."""
+
+
+_NO_SHARED_MEMORY = ("SQLITE_PROTOCOL", "SQLITE_IOERR_SHM")
 
 
 def open_reading(path: Path, schema: Schema = CURRENT) -> sqlite3.Connection | None:
@@ -36,16 +42,12 @@ def open_reading(path: Path, schema: Schema = CURRENT) -> sqlite3.Connection | N
         StateError: it is no state of ours, or cannot be read.
     """
     try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise unreadable(path, error) from error
-    version = check(path, schema)
-    try:
+        version = check(path, schema)
         connection = _connect_reading(path)
         return connection if version == schema.version else _migrated_in_memory(path, connection, schema)
-    except FAILURES as error:
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, *FAILURES) as error:
         raise unreadable(path, error) from error
 
 
@@ -88,13 +90,15 @@ def check(path: Path, schema: Schema = CURRENT) -> int:
         StateError: it is no state of ours, a newer one, or damaged at first sight.
         FileNotFoundError: there is none.
     """
-    while True:
-        before = _identity(path)
+    before = _identity(path)
+    for _ in range(LOOKS):
         try:
             return _check(path, before, schema)
         except StateError:
-            if _identity(path) == before:
+            last, before = before, _identity(path)
+            if last == before:
                 raise  # else its owner has just let go of it: look again
+    return _check(path, before, schema)
 
 
 def create(path: Path, schema: Schema = CURRENT) -> None:
@@ -152,12 +156,9 @@ def _write_ahead(path: Path, connection: sqlite3.Connection) -> None:
     try:
         (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorname == "SQLITE_PROTOCOL" or error.sqlite_errorname.startswith(
-            "SQLITE_IOERR_SHM"
-        ):
-            mode = str(error)
-        else:
+        if not str(getattr(error, "sqlite_errorname", "")).startswith(_NO_SHARED_MEMORY):
             raise
+        mode = str(error)
     if mode != "wal":
         raise refused(
             path,
@@ -186,7 +187,7 @@ def _connect_reading(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA user_version")
     except sqlite3.OperationalError:
         connection.close()
-        if _has_log(path):
+        if _log_size(path) is not None:
             raise
         return _connect(path, "mode=ro&immutable=1")  # a folder where not even readers may write
     return connection
@@ -194,11 +195,15 @@ def _connect_reading(path: Path) -> sqlite3.Connection:
 
 def _identity(path: Path) -> tuple[int, ...]:
     found = path.stat()
-    return found.st_mode, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, _has_log(path)
+    has_log = _log_size(path) is not None
+    return found.st_mode, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, has_log
 
 
-def _has_log(path: Path) -> bool:
-    return beside(path, "-wal").exists()
+def _log_size(path: Path) -> int | None:
+    try:
+        return beside(path, "-wal").stat().st_size
+    except FileNotFoundError:
+        return None
 
 
 def _check(path: Path, identity: tuple[int, ...], schema: Schema) -> int:
@@ -213,7 +218,7 @@ def _check(path: Path, identity: tuple[int, ...], schema: Schema) -> int:
         with closing(_connect(path, "mode=ro" if has_log else "mode=ro&immutable=1")) as connection:
             version = _examine(path, connection, schema)
             (page,) = connection.execute("PRAGMA page_size").fetchone()
-        if size % page and not has_log:  # SQLite itself fills up a page that was cut
+        if size % page and not _log_size(path):  # SQLite itself fills up a page that was cut
             raise refused(path, "the state is damaged: its end is missing", BACK)
         return version
     except FAILURES as error:
