@@ -321,9 +321,9 @@ class Recollection:
 
     def forget(self, keep: int) -> None:
         """Forget runs that are older than the newest `keep`, a few at a time."""
-        runs = self.store.runs()
+        runs = self.store.runs(keep + MOST_DROPPED)
         owing = {one.run for one in self.store.owed()}
-        old = [one.id for one in runs[keep:] if one.id not in owing][-MOST_DROPPED:]
+        old = [one.id for one in runs[keep:] if one.id not in owing]
         if old:
             self.store.write(RunsDropped(tuple(old)))
             self.store.commit()
