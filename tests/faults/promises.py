@@ -72,17 +72,30 @@ def _lineages(project):
 def _done_and_run_again(project):
     """I3: what was reported done does not run again in a run that goes on.
 
-    But for what holds something open: it has to, for those that still need it.
+    But for what holds something open, and what was cleaned up since by a run that failed, with those that
+    need it: they have to, for those that are still to come.
     """
-    lineage, reported = _lineages(project), {}
+    lineage, reported, cleaned = _lineages(project), {}, set()
     for life in project.lives:
         for job, outcome in life.reported.items():
             if outcome == "CHANGED" or (outcome == "UNCHANGED" and job not in UNCHECKED):
                 reported.setdefault((lineage[life.number], job), life.number)
     for line in project.ledger():
         first = reported.get((lineage[line.life], line.job))
-        if line.enters and line.job != "server" and first is not None and first < line.life:
+        again = line.enters and first is not None and first < line.life
+        if again and line.job != "server" and not cleaned & _with_all_it_needs(line.job):
             yield f"{line}: it was reported done by life {first}"
+        if (line.phase, line.what) == ("cleanup", "end"):
+            cleaned.add(line.job)
+
+
+def _with_all_it_needs(job):
+    found, todo = {job}, [job]
+    while todo:
+        new = set(UPSTREAM.get(todo.pop(), ())) - found
+        found |= new
+        todo += new
+    return found
 
 
 def _two_at_once(project):
