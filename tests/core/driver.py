@@ -2,7 +2,15 @@
 
 from collections.abc import Callable, Mapping
 
-from jobtest.core.events import Entry, Event, PhaseEnded, PhaseStarted, RunStopped
+from jobtest.core.events import (
+    AttemptSuspended,
+    Entry,
+    Event,
+    PhaseEnded,
+    PhaseStarted,
+    RetryPlanned,
+    RunStopped,
+)
 from jobtest.core.graph import Graph
 from jobtest.core.model import Job, Outcome, Phase, Verdict
 from jobtest.core.planner import Plan, make_plan
@@ -45,6 +53,8 @@ class Drive:
     def apply(self, event: Event) -> None:
         self.entries.append(Entry(len(self.entries), self.now, "run", event))
         self.scheduler.apply(event, self.now)
+        if isinstance(event, RetryPlanned | AttemptSuspended):
+            self.valued.discard(event.job)
 
     def step(self) -> Event | None:
         """Carry out the next command and return it, or let time go by until something ends."""

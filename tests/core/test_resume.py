@@ -277,3 +277,9 @@ def test_a_job_that_is_done_wants_no_values():
     run = Drive(make_plan(Graph(jobs), resumed=resumed)).to_the_end()
     assert run.started() == []
     assert run.outcomes() == {"a": Outcome.UNCHANGED, "b": Outcome.CHANGED}
+
+
+def test_the_value_of_an_attempt_that_failed_is_not_that_of_the_next_one():
+    jobs = [Job.of("a", check=True, retry=Retry(retries=1)), Job.of("b", takes=["a"])]
+    run = Drive(jobs, said({"a check 1": NO, "a recheck 1": NO})).to_the_end()
+    assert run.started(Phase.RUN) == ["a", "a", "b"]

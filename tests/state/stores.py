@@ -94,9 +94,9 @@ class InServer(Stand):
         return store
 
     def kill(self, store: "PostgresStore") -> None:
-        store._rows.clear()
         store._lease.abandon()
         store._link.close()
+        store._rows, store._writer, store._lease = [], None, None
         server().rows("UPDATE jobtest.lease SET expires = '-infinity'")
 
 
