@@ -59,8 +59,8 @@ MUTANTS = [
     ),
     Mutant(
         "data",
-        "return tuple(_from_json(inner, one) for one in value)",
-        "return [_from_json(inner, one) for one in value]",
+        "_reader_of_many(tuple, ",
+        "_reader_of_many(list, ",
         "a tuple comes back as a list",
     ),
     Mutant("data", "return sorted(value)", "return []", "a set is forgotten"),

@@ -7,7 +7,7 @@ passed over when they are read, and those that an earlier version did not have g
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from json import JSONEncoder
@@ -20,7 +20,9 @@ __all__ = ["from_data", "to_data", "to_text"]
 T = TypeVar("T")
 _dump = JSONEncoder(separators=(",", ":")).encode
 PLAIN = frozenset({str, int, float, bool, type(None)})
-_FIELDS: dict[type, tuple[tuple[str, object, Any], ...]] = {}
+Reader = Callable[[Any], Any]
+_FIELDS: dict[type, tuple[tuple[str, object], ...]] = {}
+_READERS: dict[type, tuple[tuple[str, Reader | None], ...]] = {}
 
 
 def to_data(value: object) -> dict[str, object]:
@@ -31,7 +33,7 @@ def to_data(value: object) -> dict[str, object]:
             and dataclasses of such.
     """
     out: dict[str, object] = {}
-    for name, default, _ in _FIELDS.get(type(value)) or _fields_of(type(value)):
+    for name, default in _FIELDS.get(type(value)) or _fields_of(type(value)):
         this = getattr(value, name)
         if this is not default and (default is MISSING or this != default):
             out[name] = this if type(this) in PLAIN else _to_json(this)
@@ -46,7 +48,7 @@ def to_text(value: object, head: str = "") -> str:
         head: JSON members that come first, ending with a comma if there are any.
     """
     parts = []
-    for name, default, _ in _FIELDS.get(type(value)) or _fields_of(type(value)):
+    for name, default in _FIELDS.get(type(value)) or _fields_of(type(value)):
         this = getattr(value, name)
         if this is default or (default is not MISSING and this == default):
             continue
@@ -71,8 +73,11 @@ def from_data(cls: type[T], data: Mapping[str, object]) -> T:
     Raises:
         ValueError: `data` is not of that kind.
     """
+    known: dict[str, Any] = {}
     try:
-        known = {name: _from_json(hint, data[name]) for name, _, hint in _fields_of(cls) if name in data}
+        for name, read in _READERS.get(cls) or _readers_of(cls):
+            if name in data:
+                known[name] = data[name] if read is None else read(data[name])
         return cls(**known)
     except TypeError as error:
         raise ValueError(f"not a {cls.__name__}: {data!r}") from error
@@ -92,11 +97,10 @@ def _to_json(value: object) -> object:
     return to_data(value) if is_dataclass(value) else value
 
 
-def _fields_of(cls: type) -> tuple[tuple[str, object, Any], ...]:
-    """Return name, default and type hint of each field."""
+def _fields_of(cls: type) -> tuple[tuple[str, object], ...]:
+    """Return name and default of each field."""
     if cls not in _FIELDS:
-        hints = get_type_hints(cls)
-        _FIELDS[cls] = tuple((field.name, _default(field), hints[field.name]) for field in fields(cls))
+        _FIELDS[cls] = tuple((field.name, _default(field)) for field in fields(cls))
     return _FIELDS[cls]
 
 
@@ -105,23 +109,49 @@ def _default(field: Any) -> object:  # noqa: ANN401 - a field of any type
     return made
 
 
-def _from_json(hint: Any, value: object) -> object:  # noqa: ANN401 - a type hint has no type of its own
-    origin = get_origin(hint)
+def _readers_of(cls: type) -> tuple[tuple[str, Reader | None], ...]:
+    """Return name and reader of each field; no reader is needed where JSON has the field's type."""
+    if cls not in _READERS:
+        hints = get_type_hints(cls)
+        _READERS[cls] = tuple((field.name, _reader(hints[field.name])) for field in fields(cls))
+    return _READERS[cls]
+
+
+def _reader(hint: Any) -> Reader | None:  # noqa: ANN401 - a type hint has no type of its own
+    origin, arms = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        if value is None:
-            return None
-        hint = next(arm for arm in get_args(hint) if arm is not type(None))
-        origin = get_origin(hint)
-    if origin is tuple and isinstance(value, list):
-        inner = get_args(hint)[0]
-        return tuple(_from_json(inner, one) for one in value)
-    if origin is frozenset and isinstance(value, list):
-        return frozenset(value)
-    if origin is not None and isinstance(value, Mapping):
-        inner = get_args(hint)[1]
-        return {name: _from_json(inner, one) for name, one in value.items()}
+        inner = _reader(next(arm for arm in arms if arm is not type(None)))
+        return inner and (lambda value: None if value is None else inner(value))
+    if origin is tuple:
+        return _reader_of_many(tuple, _reader(arms[0]))
+    if origin is frozenset:
+        return _reader_of_many(frozenset, None)
+    if origin is not None and issubclass(origin, Mapping):
+        return _reader_of_mapping(_reader(arms[1]))
     if isinstance(hint, type) and issubclass(hint, Enum):
-        return hint(value)
-    if is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
-        return from_data(hint, value)
+        return hint
+    if isinstance(hint, type) and is_dataclass(hint):
+        return lambda value: from_data(hint, _expected(dict, value))
+    return None
+
+
+def _reader_of_many(make: Callable[[Iterable[Any]], object], one: Reader | None) -> Reader:
+    def read(value: Any) -> object:  # noqa: ANN401 - JSON
+        _expected(list, value)
+        return make(value if one is None else map(one, value))
+
+    return read
+
+
+def _reader_of_mapping(one: Reader | None) -> Reader:
+    def read(value: Any) -> object:  # noqa: ANN401 - JSON
+        _expected(dict, value)
+        return value if one is None else {name: one(this) for name, this in value.items()}
+
+    return read
+
+
+def _expected(kind: type, value: Any) -> Any:  # noqa: ANN401 - JSON
+    if not isinstance(value, kind):
+        raise TypeError(f"a {kind.__name__} was expected: {value!r}")
     return value

@@ -47,6 +47,7 @@ _STATEMENTS = (
   crc INTEGER NOT NULL
 )""",
     "CREATE INDEX run_plan ON run (plan)",
+    "CREATE INDEX run_newest ON run (CAST(id AS BLOB))",
     """CREATE TABLE event (
   id INTEGER PRIMARY KEY, -- run * 4294967296 + seq
   run INTEGER NOT NULL, -- its number
