@@ -9,13 +9,13 @@ value is taken and there is none |
 | check | not_holding | run; a gate: try again or end `failed (check_failed)` |
 | check, recheck | broken | end `failed (broken_check)` |
 | any | setup_error | try again or end `failed (setup_error)` |
-| run | ok | recheck; without a check: end `changed` |
-| run | raised | recheck, which decides; without a check: try again or end `failed (run_error)` |
+| run | ok | recheck, after describe if the check takes what that returns; without a check: end `changed` |
+| run | raised | the same; without a check: try again or end `failed (run_error)` |
 | run | would_run, drifted | end `would-run`, `failed (check_failed)`: from the executors of a plan, a drift |
 | recheck | ok | end `changed`; `failed (run_error)` if run raised, and its check held before, too, or its
 value is wanted and there is none |
 | recheck | not_holding | try again or end `failed` |
-| describe | ok | end as the check or the recheck said |
+| describe | ok | end as the check or the recheck said, or ask the recheck |
 | describe | raised | end `failed (run_error)` |
 | any | skipped, unknown, interrupted | end `skipped`, `unknown`, `cancelled` |
 """
@@ -72,7 +72,7 @@ class Progress:
         entered: Its run phase has been entered, in this attempt or an earlier one.
         reason: Why it runs, for the report.
         run_failure: What its run phase raised in this attempt.
-        pending: How it ends once its describe function has answered.
+        pending: How it ends once its describe function has answered; None: the recheck is asked then.
     """
 
     attempt: int = 1
@@ -87,10 +87,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """Start a phase."""
+    """Start a phase; `pending` as in `Progress`."""
 
     phase: Phase
     reason: str = ""
+    pending: Outcome | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +160,10 @@ def _after_check(job: Job, progress: Progress, ended: PhaseEnded, said: str) -> 
         return Go(Phase.RUN, said if whole else f"check did not hold: {said}")
     if job.has_run and progress.must_run:
         return Go(Phase.RUN, progress.must_run)
+    if job.has_describe and progress.entered:
+        return Go(Phase.DESCRIBE, progress.reason, Outcome.CHANGED)
     if job.has_describe:
-        return Go(Phase.DESCRIBE, progress.reason if progress.entered else "check holds")
+        return Go(Phase.DESCRIBE, "check holds", Outcome.UNCHANGED)
     if job.has_run and progress.wanted and not progress.has_value:
         return Hold()
     return held(progress)
@@ -181,7 +184,7 @@ def _after_run(job: Job, progress: Progress, ended: PhaseEnded, said: str) -> St
         case Verdict.DRIFTED:
             return End(Outcome.FAILED, progress.reason, Kind.CHECK_FAILED)
     if job.has_check:
-        return Go(Phase.RECHECK, progress.reason)
+        return Go(Phase.DESCRIBE if _describes_for_check(job) else Phase.RECHECK, progress.reason)
     if ended.verdict is Verdict.RAISED:
         return Again(End(Outcome.FAILED, f"run raised {said}", Kind.RUN_ERROR), ended.failure)
     return _changed(job, progress)
@@ -206,12 +209,22 @@ def _after_recheck(job: Job, progress: Progress, ended: PhaseEnded, said: str) -
 
 def _after_describe(_: Job, progress: Progress, ended: PhaseEnded, said: str) -> Step:
     if ended.verdict is Verdict.RAISED:
-        return End(Outcome.FAILED, f"describe raised {said}", Kind.RUN_ERROR)
-    return _ended(progress.pending or Outcome.UNCHANGED, progress)
+        raised = progress.run_failure if progress.pending is None else None
+        first = f"run raised {raised}; " if raised is not None else ""
+        return End(Outcome.FAILED, f"{first}describe raised {said}", Kind.RUN_ERROR)
+    if progress.pending is None:
+        return Go(Phase.RECHECK, progress.reason)
+    return _ended(progress.pending, progress)
 
 
 def _changed(job: Job, progress: Progress) -> Step:
-    return Go(Phase.DESCRIBE, progress.reason) if job.has_describe else _ended(Outcome.CHANGED, progress)
+    if job.has_describe and not _describes_for_check(job):
+        return Go(Phase.DESCRIBE, progress.reason, Outcome.CHANGED)
+    return _ended(Outcome.CHANGED, progress)
+
+
+def _describes_for_check(job: Job) -> bool:
+    return job.has_check and job.has_describe and job.own_value
 
 
 def _ended(outcome: Outcome, progress: Progress) -> End:

@@ -271,8 +271,7 @@ class Scheduler:
             if waits_for:
                 return AttemptSuspended(id, progress.attempt, waits_for)
         elif step.phase is Phase.DESCRIBE:
-            progress.pending = Outcome.CHANGED if progress.entered else Outcome.UNCHANGED
-            progress.reason = step.reason
+            progress.pending, progress.reason = step.pending, step.reason
         return PhaseStarted(id, progress.attempt, step.phase)
 
     def _delay(self, live: Live, step: Again) -> float | None:

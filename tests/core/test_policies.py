@@ -20,6 +20,7 @@ from jobtest.core.policies import (
 
 CHECKED = Job.of("a", check=True)
 DESCRIBED = Job.of("a", check=True, has_describe=True)
+SELF_SEEN = Job.of("a", check=True, has_describe=True, own_value=True)
 RUN_ONLY = Job.of("a")
 GATE = Job.of("a", check=True, has_run=False)
 NO = Failure("no")
@@ -54,7 +55,7 @@ ROWS = {
     ),
     "a check that holds is described": (
         after(DESCRIBED, Phase.CHECK, Verdict.OK, wanted=True),
-        Go(Phase.DESCRIBE, "check holds"),
+        Go(Phase.DESCRIBE, "check holds", Outcome.UNCHANGED),
     ),
     "a job whose value is taken, with none known, holds": (
         after(CHECKED, Phase.CHECK, Verdict.OK, wanted=True),
@@ -94,7 +95,7 @@ ROWS = {
     ),
     "a run without a check is described": (
         after(Job.of("a", has_describe=True), Phase.RUN, Verdict.OK, reason="why"),
-        Go(Phase.DESCRIBE, "why"),
+        Go(Phase.DESCRIBE, "why", Outcome.CHANGED),
     ),
     "a run that raised is followed by the recheck": (
         after(CHECKED, Phase.RUN, Verdict.RAISED, RED, reason="why"),
@@ -118,7 +119,7 @@ ROWS = {
     ),
     "a recheck that holds is described": (
         after(DESCRIBED, Phase.RECHECK, Verdict.OK, reason="why"),
-        Go(Phase.DESCRIBE, "why"),
+        Go(Phase.DESCRIBE, "why", Outcome.CHANGED),
     ),
     "a recheck that holds forgives a run that raised": (
         after(CHECKED, Phase.RECHECK, Verdict.OK, reason="why", run_failure=RED),
@@ -138,7 +139,7 @@ ROWS = {
     ),
     "a recheck forgives if the value is taken and can be described": (
         after(DESCRIBED, Phase.RECHECK, Verdict.OK, run_failure=RED, wanted=True),
-        Go(Phase.DESCRIBE, ""),
+        Go(Phase.DESCRIBE, "", Outcome.CHANGED),
     ),
     "a run that raised says nothing if nothing went wrong and nobody takes a value": (
         after(CHECKED, Phase.RECHECK, Verdict.OK, wanted=True),
@@ -164,8 +165,28 @@ ROWS = {
         after(DESCRIBED, Phase.DESCRIBE, Verdict.OK, pending=Outcome.UNCHANGED, reason="check holds"),
         End(Outcome.UNCHANGED, "check holds"),
     ),
+    "a check that holds after an earlier attempt ran is described": (
+        after(DESCRIBED, Phase.CHECK, Verdict.OK, entered=True, reason="why"),
+        Go(Phase.DESCRIBE, "why", Outcome.CHANGED),
+    ),
+    "a check that takes what is described is asked after that": (
+        after(SELF_SEEN, Phase.RUN, Verdict.OK, reason="why"),
+        Go(Phase.DESCRIBE, "why"),
+    ),
+    "and then": (
+        after(SELF_SEEN, Phase.DESCRIBE, Verdict.OK, reason="why"),
+        Go(Phase.RECHECK, "why"),
+    ),
+    "it is described once": (
+        after(SELF_SEEN, Phase.RECHECK, Verdict.OK, reason="why"),
+        End(Outcome.CHANGED, "why"),
+    ),
+    "what cannot be described for the recheck blames the run, too": (
+        after(SELF_SEEN, Phase.DESCRIBE, Verdict.RAISED, RED, run_failure=RED),
+        End(Outcome.FAILED, "run raised OSError: red; describe raised OSError: red", Kind.RUN_ERROR),
+    ),
     "a describe function that raises fails the job": (
-        after(DESCRIBED, Phase.DESCRIBE, Verdict.RAISED, RED),
+        after(DESCRIBED, Phase.DESCRIBE, Verdict.RAISED, RED, pending=Outcome.CHANGED),
         End(Outcome.FAILED, "describe raised OSError: red", Kind.RUN_ERROR),
     ),
 }

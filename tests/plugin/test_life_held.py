@@ -185,6 +185,21 @@ def job_b(): return 5
 
 
 @both_ways
+def test_a_check_takes_what_is_described_before_and_after_the_run(lives, workers):
+    run = lives(
+        """
+def check_a(a): note(a); return a == "described"
+def job_a(): return "returned"
+def describe_a(): return "described"
+def job_b(a): note(a)
+""",
+        workers,
+    )
+    assert run.outcomes == {"a": "changed", "b": "changed"}, run.text
+    assert run.seen == ["described", "described"]
+
+
+@both_ways
 def test_forced_jobs_run_although_their_check_holds(lives, workers):
     run = lives(
         """

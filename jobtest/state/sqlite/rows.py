@@ -30,6 +30,7 @@ from jobtest.state.store import (
 )
 
 __all__ = [
+    "EVENT",
     "OUTCOME",
     "Row",
     "checkpoint_of",
@@ -55,15 +56,14 @@ __all__ = [
 Row = tuple[str, tuple[object, ...]]
 """A statement and what it binds."""
 
+EVENT = "INSERT INTO event (id, run, seq, job, at, value, body, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 OUTCOME = "INSERT INTO outcome (run, job, outcome, crc) VALUES (?, ?, ?, ?)"
-_EVENT = "INSERT INTO event (id, run, seq, job, at, value, body, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _PLAN = "INSERT OR IGNORE INTO plan (digest, size, data, named) VALUES (?, ?, ?, ?)"
 _NEW_RUN = "INSERT INTO run (number, id, record, crc) VALUES (?, ?, '', 0)"
 _RUN = """UPDATE run SET command = ?, context = ?, started = datetime(?, 'unixepoch'),
 ended = datetime(?, 'unixepoch'), exit_status = ?, jobs = ?, plan = coalesce(?, plan), record = ?, crc = ?
 WHERE number = ?"""
-_PAST = """INSERT INTO past (job, past, crc) VALUES (?, ?, ?)
-ON CONFLICT (job) DO UPDATE SET past = excluded.past, crc = excluded.crc"""
+_PAST = "INSERT OR REPLACE INTO past (job, past, crc) VALUES (?, ?, ?)"
 _VALUE = "INSERT OR IGNORE INTO value (id, digest, size, text) VALUES (?, ?, ?, ?)"
 _OWED = "INSERT OR REPLACE INTO owed (job, run, turn, crc) VALUES (?, ?, ?, ?)"
 _TURN = "UPDATE meta SET value = ? WHERE key = 'turn'"
@@ -142,7 +142,7 @@ def entry_rows(entry: Entry, run: int) -> Iterable[Row]:
     value = value_id(event.value) if isinstance(event, PhaseEnded) and event.value else None
     body = event_to_text(event)
     check = crc(entry.run, seq, job, at, body)
-    yield _EVENT, (event_id(run, seq), run, seq, key(job), at, value, body, check)
+    yield EVENT, (event_id(run, seq), run, seq, key(job), at, value, body, check)
     if isinstance(event, JobEnded):
         outcome = event.outcome.value
         yield OUTCOME, (run, key(job), outcome, crc(entry.run, job, outcome))
