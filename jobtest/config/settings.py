@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jobtest.core.errors import Problem, UsageError, did_you_mean
 
-__all__ = ["Settings", "load_settings", "parse_assignment", "read_toml"]
+__all__ = ["EXECUTORS", "Settings", "load_settings", "parse_assignment", "read_toml"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,8 @@ class Settings:
         state: Where runs are remembered, as a URL; empty: `.jobtest/state.db` below the rootdir.
         durability: When what is remembered outlives a power cut: `auto`, `full` or `fast`.
         keep_runs: How many runs are remembered; older ones are forgotten.
+        executor: Where jobs are called that do not say: on a `thread`, or in a `process` of their own.
+        grace: Seconds that running jobs get after an interrupt.
         large_value: Characters from which the text of a value goes to a file of its own.
     """
 
@@ -40,6 +42,8 @@ class Settings:
     durability: str = "auto"
     keep_runs: int = 200
     large_value: int = 1_000_000
+    executor: str = "thread"
+    grace: float = 10.0
 
 
 KNOWN = (
@@ -52,7 +56,10 @@ KNOWN = (
     "durability",
     "keep_runs",
     "large_value",
+    "executor",
+    "grace",
 )
+EXECUTORS = ("thread", "process")
 DURABILITIES = ("auto", "full", "fast")
 
 
@@ -131,11 +138,13 @@ class _Reader:
             resources=self._resources(table.get("resources", {})),
             retry_limit=self._retry_limit(table.get("retry_limit")),
             state=self._text("state", table.get("state", "")),
-            durability=self._durability(table.get("durability", "auto")),
+            durability=self._one_of("durability", table.get("durability", "auto"), DURABILITIES),
             keep_runs=self._whole("keep_runs", table.get("keep_runs", 200), 1, "a whole number >= 1"),
             large_value=self._whole(
                 "large_value", table.get("large_value", 1_000_000), 1000, "a whole number >= 1000"
             ),
+            executor=self._one_of("executor", table.get("executor", "thread"), EXECUTORS),
+            grace=self._seconds("grace", table.get("grace", 10.0)),
         )
         if self._problems:
             raise UsageError(self._problems)
@@ -174,11 +183,17 @@ class _Reader:
         self._wrong(key, value, "text")
         return ""
 
-    def _durability(self, value: object) -> str:
-        if value in DURABILITIES:
+    def _one_of(self, key: str, value: object, known: tuple[str, ...]) -> str:
+        if value in known:
             return str(value)
-        self._wrong("durability", value, " or ".join(repr(one) for one in DURABILITIES))
-        return "auto"
+        self._wrong(key, value, " or ".join(repr(one) for one in known))
+        return known[0]
+
+    def _seconds(self, key: str, value: object) -> float:
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf"):
+            return float(value)
+        self._wrong(key, value, "a number of seconds >= 0")
+        return 0.0
 
     def _table(self, key: str, value: object) -> dict[str, object]:
         if isinstance(value, dict):

@@ -15,6 +15,7 @@ from jobtest.core.model import Command, Failure, Kind, Outcome, Phase, Verdict
 __all__ = [
     "AttemptSuspended",
     "BackoffEnded",
+    "BodyEnded",
     "Entry",
     "Event",
     "JobEnded",
@@ -114,6 +115,13 @@ class BackoffEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class BodyEnded:
+    """A body that had been abandoned came to its end; what its job held is free again."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobEnded:
     """A job ended.
 
@@ -155,6 +163,7 @@ Event = (
     | AttemptSuspended
     | RetryPlanned
     | BackoffEnded
+    | BodyEnded
     | JobEnded
     | RunStopped
     | RunEnded

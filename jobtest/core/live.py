@@ -12,7 +12,7 @@ States of a job, and what moves it:
 | deciding | next `PhaseStarted` -> active, `AttemptSuspended` -> waiting, idle or resting, |
 | | `RetryPlanned` -> backoff, `JobEnded` -> ended |
 | backoff | `BackoffEnded` -> ready |
-| ended | nothing |
+| ended | nothing; `BodyEnded` frees what an abandoned body held |
 
 An upstream job satisfies when it has ended well. One that is idle satisfies those that take its value: they
 are asked whether they want it. Those that need it, or come after it, wait until it has ended, or until
@@ -63,6 +63,7 @@ class Live:
         turn: Number of its last run phase among all that have started, until one of them was entered.
         entered: Its run phase has been entered in this run.
         holds: Its run phase holds something open, for all that is known.
+        lingers: A body of it was abandoned, and goes on; it keeps its resources.
         doomed: How it ends for the sake of an upstream job, as soon as it can.
     """
 
@@ -84,5 +85,6 @@ class Live:
     turn: int = 0
     entered: bool = False
     holds: bool = False
+    lingers: bool = False
     doomed: JobEnded | None = None
     outcome: Outcome | None = None

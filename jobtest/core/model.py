@@ -93,6 +93,11 @@ class Verdict(Enum):
     WOULD_RUN = "would_run"
     UNKNOWN = "unknown"
     DRIFTED = "drifted"
+    TIMED_OUT = "timed_out"
+    ABANDONED = "abandoned"
+    """Timed out, and its body cannot be ended: it goes on in this process."""
+    CRASHED = "crashed"
+    """Its process ended before it answered."""
 
 
 class EdgeKind(Enum):
@@ -200,6 +205,9 @@ class Job:
         definition: Digest of all that defines it: source of its functions, marks, parameters. Empty: unknown.
         tracks: It runs although its check holds if a value that it takes has changed since its last success.
         once: It must not run twice: if a run was killed while it ran, it fails until it is forced.
+        isolated: Its phases are called in a process of their own.
+        timeout: Seconds that each of its phases may take; None: no limit.
+        memory: Bytes of address space that its process may have; 0: no limit.
     """
 
     id: str
@@ -226,6 +234,9 @@ class Job:
     definition: str = ""
     tracks: bool = True
     once: bool = False
+    isolated: bool = False
+    timeout: float | None = None
+    memory: int = 0
 
     def __post_init__(self) -> None:
         if not self.name:

@@ -17,6 +17,8 @@ value is wanted and there is none |
 | recheck | not_holding | try again or end `failed` |
 | describe | ok | end as the check or the recheck said, or ask the recheck |
 | describe | raised | end `failed (run_error)` |
+| any | timed_out, crashed | try again or end `failed (timeout)`, `failed (crashed)` |
+| any | abandoned | end `failed (timeout)`: never two live bodies of one job |
 | any | skipped, unknown, interrupted | end `skipped`, `unknown`, `cancelled` |
 """
 
@@ -142,6 +144,13 @@ def next_step(job: Job, progress: Progress, ended: PhaseEnded) -> Step:
             return End(Outcome.UNKNOWN, said)
         case Verdict.INTERRUPTED:
             return End(Outcome.CANCELLED, said or "interrupted", Kind.CANCELLED)
+        case Verdict.TIMED_OUT:
+            end = End(Outcome.FAILED, f"{ended.phase.value} {said}", Kind.TIMEOUT)
+            return Again(end, ended.failure)
+        case Verdict.ABANDONED:
+            return End(Outcome.FAILED, f"{ended.phase.value} {said}", Kind.TIMEOUT)
+        case Verdict.CRASHED:
+            return Again(End(Outcome.FAILED, f"{ended.phase.value} {said}", Kind.CRASHED), ended.failure)
         case Verdict.BROKEN if ended.phase in (Phase.CHECK, Phase.RECHECK):
             return End(Outcome.FAILED, f"its check is broken: {said}", Kind.BROKEN_CHECK)
     if ended.verdict not in _DECIDED_BY.get(ended.phase, ()):

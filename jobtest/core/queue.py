@@ -56,6 +56,7 @@ class ReadyQueue:
         self._parked: dict[str, list[Key]] = {}
         self._places: dict[str, _Place] = {}
         self._inside: dict[str, Mapping[str, int]] = {}
+        self._lingering: dict[str, Mapping[str, int]] = {}
         self._starts = 0
         self._alone = False
 
@@ -121,8 +122,13 @@ class ReadyQueue:
         self._step_aside()
         return True
 
-    def leave(self, id: str) -> None:
-        """Take back what a started job holds, if anything. One that still waited is forgotten."""
+    def leave(self, id: str, *, lingers: bool = False) -> None:
+        """Take back what a started job holds, if anything. One that still waited is forgotten.
+
+        Args:
+            id: The job.
+            lingers: It gives back its place, and keeps its resources until `give_back`.
+        """
         place = self._places.get(id)
         if place is not None and place.waiting:
             place.waiting = False
@@ -132,10 +138,21 @@ class ReadyQueue:
         if held is None:
             return
         self._alone = False
+        if lingers:
+            self._lingering[id] = held
+        else:
+            self._free(held)
+        self._step_aside()
+
+    def give_back(self, id: str) -> None:
+        """Take back what a job kept that had left."""
+        self._free(self._lingering.pop(id))
+        self._step_aside()
+
+    def _free(self, held: Mapping[str, int]) -> None:
         for name, amount in held.items():
             self._in_use[name] -= amount
         self._call_back(held)
-        self._step_aside()
 
     def clear(self) -> None:
         """Forget all who wait."""

@@ -25,6 +25,7 @@ from jobtest.core.errors import IllegalTransition
 from jobtest.core.events import (
     AttemptSuspended,
     BackoffEnded,
+    BodyEnded,
     Event,
     JobEnded,
     PhaseEnded,
@@ -179,6 +180,8 @@ class Scheduler:
                 self._retry_planned(self._decided_for(event.job, event), event, at)
             case BackoffEnded():
                 self._backoff_ended(self._of(event.job, event), event)
+            case BodyEnded():
+                self._body_ended(self._of(event.job, event), event)
             case RunStopped():
                 self._stop(event.reason)
 
@@ -221,6 +224,7 @@ class Scheduler:
             raise IllegalTransition(event.job, live.state.value, f"{event.phase.value} ended")
         live.state = State.DECIDING
         live.progress.has_value = live.progress.has_value or event.has_value
+        live.lingers = event.verdict is Verdict.ABANDONED
         if event.phase is Phase.RUN:
             self._run_ended(live, event)
         if event.phase is Phase.DESCRIBE and event.verdict is Verdict.OK:
@@ -284,7 +288,7 @@ class Scheduler:
     def _job_ended(self, live: Live, event: JobEnded) -> None:
         live.state, live.outcome = State.ENDED, event.outcome
         self._unended -= 1
-        self._flow.queue.leave(event.job)
+        self._flow.queue.leave(event.job, lingers=live.lingers)
         if event.outcome in GOOD:
             self._flow.satisfy(live)
         self._flow.tell_downstream(live, event)
@@ -317,6 +321,12 @@ class Scheduler:
             raise IllegalTransition(event.job, live.state.value, "BackoffEnded")
         heapq.heappop(self._flow.backoff)
         self._flow.get_ready(live)
+
+    def _body_ended(self, live: Live, event: BodyEnded) -> None:
+        if not live.lingers or live.state is not State.ENDED:
+            raise IllegalTransition(event.job, live.state.value, "BodyEnded")
+        live.lingers = False
+        self._flow.queue.give_back(event.job)
 
     def _stop(self, reason: str) -> None:
         self._escalated = None

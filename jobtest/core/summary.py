@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from jobtest.core.events import (
     AttemptSuspended,
     BackoffEnded,
+    BodyEnded,
     Entry,
     JobEnded,
     PhaseEnded,
@@ -70,7 +71,8 @@ class JobRecord:
     """What is known of one job. Times in seconds since the epoch; waits in seconds.
 
     `value` is the digest of the value that it made in this run, if that can be stored; else empty.
-    `earlier_cleanup` is the one that an earlier run owed, if it came before anything else.
+    `earlier_cleanup` is the one that an earlier run owed, if it came before anything else. `lingers`: a body
+    of it was abandoned, and goes on.
     """
 
     id: str
@@ -87,6 +89,7 @@ class JobRecord:
     cleanup: PhaseRecord | None = None
     earlier_cleanup: PhaseRecord | None = None
     value: str = ""
+    lingers: bool = False
     waited_resource: float = 0.0
     waited_backoff: float = 0.0
     waited_worker: float = 0.0
@@ -176,6 +179,8 @@ class Summary:
                 record = self.jobs[event.job]
                 record.waited_backoff += entry.at - (entry.at if record.since is None else record.since)
                 record.since = entry.at
+            case BodyEnded():
+                self.jobs[event.job].lingers = False
             case RunStarted():
                 self.run_id, self.command, self.workers = entry.run, event.command, event.workers
                 self.started_at = entry.at
@@ -235,6 +240,7 @@ class Summary:
             phase.ended_at, phase.verdict, phase.failure = at, event.verdict, event.failure
         if event.phase in (Phase.RUN, Phase.DESCRIBE):
             record.value = event.value
+        record.lingers = event.verdict is Verdict.ABANDONED
         if event.notes:
             record.notes += event.notes
 

@@ -16,6 +16,8 @@ __all__ = [
     "NO_VALUE",
     "Call",
     "FunctionCall",
+    "Isolated",
+    "Key",
     "Output",
     "Result",
     "Ticket",
@@ -31,6 +33,7 @@ class _NoValue:
 
 
 NO_VALUE = _NoValue()
+Key = tuple[str, int, Phase]
 BROKEN_CHECK = (NameError, ImportError, SyntaxError)
 """What a check does not raise to say that the desired state is not there (PRODUCT 4.2)."""
 
@@ -45,6 +48,11 @@ class Ticket:
     job: Job
     attempt: int
     phase: Phase
+
+    @property
+    def key(self) -> Key:
+        """What it is known by while it is under way."""
+        return self.job.id, self.attempt, self.phase
 
 
 @dataclass(slots=True)
@@ -88,6 +96,19 @@ class Call(Protocol):
 
     async def awaited(self) -> Result:
         """Call and await the body; never raises but for the cancellation of the task."""
+
+
+@dataclass(slots=True)
+class Isolated:
+    """A phase that is to be called in a process of its own.
+
+    Attributes:
+        message: What that process is told, as JSON data.
+        result: From its answer to a result; called on the main thread or another one, never raises.
+    """
+
+    message: Mapping[str, object]
+    result: Callable[[Mapping[str, object]], Result]
 
 
 Around = Callable[[], AbstractContextManager[Output | None]]

@@ -16,9 +16,8 @@ from jobtest.core.summary import Summary
 from jobtest.engine.calls import Call, FunctionCall, Result, Ticket
 from jobtest.engine.clock import Clock, SystemClock, new_run_id
 from jobtest.engine.describe import describe_run, owner_of
-from jobtest.engine.executors.inline import InlineExecutor
+from jobtest.engine.executors.lanes import Lanes
 from jobtest.engine.executors.protocol import Executor
-from jobtest.engine.executors.thread import ThreadExecutor
 from jobtest.engine.interrupts import ctrl_c
 from jobtest.engine.loop import Engine, Observer, failed
 from jobtest.engine.memory import Memory, no_homes, recall
@@ -142,6 +141,9 @@ class _FunctionBodies:
     def files(self, job: str) -> None:
         """Name no files."""
 
+    def run_over(self) -> None:
+        """The summary tells it."""
+
     def _parameters(self, function: Function) -> frozenset[str] | None:
         """Return the names of the parameters, None if it takes any."""
         if function not in self._names:
@@ -189,7 +191,7 @@ def run(
     """
     complete = _complete(plan, functions)
     bodies = _FunctionBodies(complete)
-    executor = executor or (InlineExecutor() if workers == 1 else ThreadExecutor())
+    executor = executor or Lanes(workers)
     store = store if store is not None else MemoryStore()
     clock = clock or SystemClock()
     run_id = run_id or new_run_id(clock.now())

@@ -6,6 +6,7 @@ raises is switched off and named once.
 
 from __future__ import annotations
 
+import heapq
 import random
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -16,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 from jobtest.core.errors import StateLost
 from jobtest.core.events import (
     AttemptSuspended,
+    BodyEnded,
     Entry,
     Event,
     JobEnded,
@@ -32,7 +34,7 @@ from jobtest.core.past import Resumed
 from jobtest.core.planner import Plan
 from jobtest.core.scheduler import NOT_ENTERED, Scheduler
 from jobtest.core.summary import Summary
-from jobtest.engine.calls import NO_VALUE, Call, Output, Result, Ticket
+from jobtest.engine.calls import NO_VALUE, Call, Isolated, Key, Output, Result, Ticket
 from jobtest.engine.clock import Clock, SystemClock, new_run_id
 from jobtest.engine.executors.protocol import Executor
 from jobtest.engine.memory import Memory
@@ -45,6 +47,15 @@ T = TypeVar("T")
 Observer = Callable[[Entry], None]
 NOTHING = Output()
 TAIL = (Phase.CLOSE, Phase.CLEANUP)
+TIMED_OUT_TYPES = ("TimeoutError", "builtins.TimeoutError", "OSError", "builtins.OSError", "Exception")
+"""What `retry_on` may name for a timeout."""
+
+
+LONGEST_GOODBYE = 5.0
+"""Seconds that a body gets to end after it was cancelled; then it is left behind."""
+
+SHORTEST_GOODBYE = 1.0
+"""The same after a second interrupt."""
 
 LONGEST_WAIT = 3600.0
 """Seconds after which a wait for a backoff begins anew: the waits of an operating system have a limit."""
@@ -53,7 +64,7 @@ LONGEST_WAIT = 3600.0
 class Bodies(Protocol):
     """Knows the user's functions by job id. All methods are called on the main thread."""
 
-    def prepare(self, ticket: Ticket, values: Mapping[str, object]) -> Call | Result:
+    def prepare(self, ticket: Ticket, values: Mapping[str, object]) -> Call | Isolated | Result:
         """Make a phase ready to be called.
 
         Args:
@@ -83,6 +94,9 @@ class Bodies(Protocol):
     def files(self, job: str) -> Mapping[str, str] | None:
         """Return the digests of the files that a job names, by path; None if it names none."""
 
+    def run_over(self) -> None:
+        """Report what is not reported yet: of a run that was ended at once, cleanups do not come any more."""
+
 
 class Engine:
     """Carries out a plan.
@@ -100,7 +114,8 @@ class Engine:
         retry_limit: Retries that the run may spend.
         run_id: Id of the run; a new one if not given.
         seed: What jitter comes from; by default the id of the run.
-        grace: Seconds that running bodies get after an interrupt.
+        grace: Seconds that running bodies get after an interrupt, and others after a body that was left
+            behind and holds what they need.
 
     Attributes:
         unkept: How jobs ended after the state was lost: label and outcome. It is on no record.
@@ -147,9 +162,15 @@ class Engine:
         self._active: dict[str, Ticket] = {}
         self._entered = {id for id, one in plan.decisions.items() if _was_cut_short(one.resumed)}
         self._stop_reason = ""
-        self._interrupted = False
+        self._interrupted = self._aborted = False
         self.unkept: list[str] = []
         self._deadline: float | None = None
+        self._abort_until: float | None = None
+        self._due: list[tuple[float, int, Ticket]] = []
+        self._ending: dict[Key, Result] = {}
+        self._left: list[Ticket] = []
+        self._stuck_until: float | None = None
+        self._seen = 0
 
     # --- from outside ---
 
@@ -168,9 +189,15 @@ class Engine:
         self._stop_reason = self._stop_reason or reason
         self._executor.wake()
 
-    def interrupt(self, reason: str) -> None:
-        """As `stop`, but what runs is given up after the grace."""
+    def interrupt(self, reason: str, *, grace: float | None = None) -> None:
+        """As `stop`, but what runs is given up after the grace, `grace` at most; the second time at once.
+
+        Then nothing is cleaned up any more: it stays owed.
+        """
+        if self._interrupted:
+            self._aborted = True
         self._interrupted = True
+        self._grace = self._grace if grace is None else min(self._grace, grace)
         self.stop(reason)
 
     def on_main(self, function: Callable[[], T]) -> T:
@@ -197,13 +224,21 @@ class Engine:
         try:
             while not scheduler.done:
                 self._heed_stop()
+                self._heed_time()
                 command = scheduler.command(self._clock.now())
+                if self._aborted:
+                    self._abort()
+                    if isinstance(command, PhaseStarted) and command.phase in TAIL:
+                        if not self._active:
+                            break
+                        command = None
                 if command is not None:
                     self._carry_out(command)
                 if command is None or self._active:
                     self._collect(0.0 if command is not None else self._patience())
         finally:
             self._executor.close()
+        self._bodies.run_over()
         return self.summary
 
     def end(self, exit_status: int) -> None:
@@ -221,25 +256,101 @@ class Engine:
             self._give_up()
 
     def _give_up(self) -> None:
-        """End what still runs and throw away its late result. What closes and cleans up has its time."""
+        """End what still runs. What closes and cleans up has its time."""
         for ticket in [ticket for ticket in self._active.values() if ticket.phase not in TAIL]:
-            said = Failure(f"interrupted, and still running {self._grace:g} s later")
-            self._finished(ticket, Result(Verdict.INTERRUPTED, said))
+            if ticket.key not in self._ending:
+                said = f"interrupted, and still running {self._grace:g} s later"
+                self._end(ticket, Result(Verdict.INTERRUPTED, Failure(said)))
+
+    def _abort(self) -> None:
+        """End everything at once; what has not ended a little later is left behind."""
+        twice = Result(Verdict.INTERRUPTED, Failure("interrupted twice"))
+        late = self._abort_until is not None and self._clock.now() >= self._abort_until
+        for ticket in list(self._active.values()):
+            if late or (self._abort_until is None and not self._executor.cancel(ticket)):
+                self._leave(ticket, twice)
+            elif self._abort_until is None:
+                self._executor.cancel(ticket)  # the second time it has no time to say goodbye
+                self._ending[ticket.key] = twice
+        if self._abort_until is None:
+            self._abort_until = self._clock.now() + SHORTEST_GOODBYE
+
+    def _heed_time(self) -> None:
+        """End what has had its time, and leave behind what does not end."""
+        now = self._clock.now()
+        while self._due and self._due[0][0] <= now:
+            ticket = heapq.heappop(self._due)[2]
+            if self._active.get(ticket.job.id) is not ticket:
+                continue
+            ending = self._ending.get(ticket.key)
+            if ending is None:
+                said = Failure(
+                    f"timed out after {ticket.job.timeout:g} s", "TimeoutError", types=TIMED_OUT_TYPES
+                )
+                self._end(ticket, Result(Verdict.TIMED_OUT, said))
+            else:
+                self._leave(ticket, ending)
+
+    def _end(self, ticket: Ticket, result: Result) -> None:
+        """Have a phase ended; what it comes to then is `result`."""
+        if self._executor.cancel(ticket):
+            self._ending[ticket.key] = result
+            self._when(self._clock.now() + LONGEST_GOODBYE, ticket)
+        else:
+            self._leave(ticket, result)
+
+    def _leave(self, ticket: Ticket, result: Result) -> None:
+        """Go on without a phase that cannot be ended; its late result is thrown away."""
+        note = self._executor.note(ticket)
+        output = Output(notes=[note]) if note else None
+        failure = result.failure
+        if result.verdict is Verdict.TIMED_OUT and failure is not None:
+            said = f"{failure.message}, and its body goes on in this process"
+            failure = replace(failure, message=said)
+            result = Result(Verdict.ABANDONED, failure)
+        self._left.append(ticket)
+        self._finished(ticket, Result(result.verdict, failure, output=output))
+
+    def _when(self, at: float, ticket: Ticket) -> None:
+        self._seen += 1
+        heapq.heappush(self._due, (at, self._seen, ticket))
 
     def _patience(self) -> float | None:
-        """Return how long there is nothing to do but wait: until a backoff or the grace is over."""
-        wakes_at, now = self._scheduler.wakes_at(), self._clock.now()
+        """Return how long there is nothing to do but wait: until a time is over, or something arrives."""
+        now = self._clock.now()
+        wakes_at = self._scheduler.wakes_at()
         waits = [LONGEST_WAIT, wakes_at - now] if wakes_at is not None else []
         if self._deadline is not None and any(ticket.phase not in TAIL for ticket in self._active.values()):
             waits.append(self._deadline - now)
+        if self._abort_until is not None:
+            waits.append(self._abort_until - now)
+        if self._due and self._active:
+            waits.append(self._due[0][0] - now)
         if not waits and not self._active:
-            raise AssertionError("nothing runs and nothing is to be done; this is a bug in jobtest")
+            waits.append(self._patience_for_left(now) - now)
         return max(0.0, min(waits)) if waits else None
+
+    def _patience_for_left(self, now: float) -> float:
+        """Return when to stop waiting for bodies that were left behind and hold what all others need."""
+        if not self._left:
+            raise AssertionError("nothing runs and nothing is to be done; this is a bug in jobtest")
+        if self._stuck_until is None:
+            self._stuck_until = now + self._grace
+        elif now >= self._stuck_until:
+            names = ", ".join(dict.fromkeys(ticket.job.label for ticket in self._left))
+            self.stop(f"what the rest needs is held by a body that timed out and goes on: {names}")
+        return self._stuck_until
 
     def _collect(self, timeout: float | None) -> None:
         for ticket, result in self._executor.collect(timeout):
             if self._active.get(ticket.job.id) is ticket:
-                self._finished(ticket, result)
+                ending = self._ending.get(ticket.key) or result
+                self._finished(ticket, replace(result, verdict=ending.verdict, failure=ending.failure))
+            elif any(one is ticket for one in self._left):
+                self._left = [one for one in self._left if one is not ticket]
+                self._stuck_until = None
+                if self.summary.jobs[ticket.job.id].lingers:
+                    self._append(BodyEnded(ticket.job.id))
 
         while not self._calls.empty():
             function, future = self._calls.get()
@@ -264,12 +375,15 @@ class Engine:
         self._append(event)
         ticket = Ticket(self.plan.graph[event.job], event.attempt, event.phase)
         self._active[event.job] = ticket
-        if self.lost is not None:
-            self._finished(ticket, Result(Verdict.INTERRUPTED, Failure("not started: the state is lost")))
+        if self.lost is not None or self._aborted:
+            why = "not started: the state is lost" if self.lost is not None else "interrupted twice"
+            self._finished(ticket, Result(Verdict.INTERRUPTED, Failure(why)))
             return
         self._executor.start(ticket, lambda: self._prepare(ticket))
+        if ticket.job.timeout is not None and not self._executor.keeps_time(ticket):
+            self._when(self._clock.now() + ticket.job.timeout, ticket)
 
-    def _prepare(self, ticket: Ticket) -> Call | Result:
+    def _prepare(self, ticket: Ticket) -> Call | Isolated | Result:
         job = ticket.job
         values: dict[str, object] = {}
         if job.takes:
@@ -319,6 +433,7 @@ class Engine:
     def _finished(self, ticket: Ticket, result: Result) -> None:
         job = ticket.job
         del self._active[job.id]
+        self._ending.pop(ticket.key, None)
         if self._interrupted and isinstance(result.error, KeyboardInterrupt):
             result = Result(Verdict.INTERRUPTED, Failure("interrupted"), output=result.output)
         output, digest = result.output or NOTHING, ""

@@ -22,6 +22,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add = group.addoption
     add("--orchestrate", action="store_true", help="run the jobs of job_*.py instead of tests")
     add("-J", "--job-parallel", metavar="N", help="jobs that may run at once: a number or auto (default: 1)")
+    add(
+        "--job-executor",
+        metavar="WHERE",
+        help="where jobs are called that do not say: thread (default), or process: each in one of its own",
+    )
     add("--plan", action="store_true", help="ask the checks and show what would run and why; run nothing")
     add(
         "--drift",
@@ -115,6 +120,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 _NEEDS_FLAG = {
     "-J": "job_parallel",
+    "--job-executor": "job_executor",
     "--plan": "plan",
     "--drift": "drift",
     "--job-only": "job_only",

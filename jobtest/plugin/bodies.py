@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import pytest
 
@@ -19,20 +19,24 @@ from jobtest.core.model import Failure, Outcome, Phase, Verdict
 from jobtest.core.planner import Plan
 from jobtest.core.scheduler import NOT_ENTERED
 from jobtest.core.summary import JobRecord
-from jobtest.engine.calls import Call, FunctionCall, Result, Ticket, failure_of, judge
+from jobtest.engine.calls import Call, FunctionCall, Isolated, Output, Result, Ticket, failure_of, judge
 from jobtest.engine.library import Held
-from jobtest.engine.loop import TAIL, Engine
+from jobtest.engine.loop import TAIL
 from jobtest.plugin import fixtures
-from jobtest.plugin.applied import Silence
-from jobtest.plugin.collect import JobItem, parameters
+from jobtest.plugin.collect import Elsewhere, JobItem, parameters
 from jobtest.plugin.file_check import FileCheck, FilesDiffer
+from jobtest.plugin.isolated import Crossing, outputs_of, warning_from
 from jobtest.plugin.output import OutputRoom
 from jobtest.plugin.project import Project
-from jobtest.plugin.replay import Replay
 from jobtest.plugin.setup_state import JobSetupState, together
 from jobtest.plugin.surroundings import Surroundings
 
-__all__ = ["Attempt", "JobBodies", "attempt_key"]
+if TYPE_CHECKING:
+    from jobtest.engine.executors.process.lane import ProcessLane
+
+__all__ = ["Attempt", "JobBodies", "RunFacts", "attempt_key"]
+
+T = TypeVar("T")
 
 attempt_key = pytest.StashKey["Attempt"]()
 Function = Callable[..., object]
@@ -59,11 +63,55 @@ class Attempt:
         return f"<attempt {self.number}, {self.phase}>"
 
 
+class RunFacts(Protocol):
+    """What bodies ask of the run: an engine, or in a process of its own what that was told."""
+
+    plan: Plan
+    summary: Any
+    values: dict[str, object]
+    memory: Any
+
+    @property
+    def lineage(self) -> str:
+        """Id of the first run of those that went on with each other."""
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether somebody asked the run to end."""
+
+    def on_main(self, function: Callable[[], T]) -> T:
+        """Call a function on the main thread and return its value."""
+
+    def stop(self, reason: str) -> None:
+        """Start nothing new."""
+
+
+class Reports(Protocol):
+    """Where what comes of jobs is told."""
+
+    @property
+    def enough(self) -> str:
+        """Why to stop, or empty."""
+
+    def keep(self, item: JobItem, when: Literal["setup", "teardown"], output: Output) -> None:
+        """Keep what was printed outside of attempts."""
+
+    def ended(
+        self, item: JobItem, record: JobRecord, errors: Mapping[Phase, BaseException], *, whole: bool
+    ) -> None:
+        """Report a job that has ended; with `whole` false its last report comes with `torn_down`."""
+
+    def torn_down(self, item: JobItem, record: JobRecord) -> None:
+        """Report the rest of a job."""
+
+
 class JobBodies:
     """Bodies of the jobs of a session.
 
     Attributes:
         exit: What `pytest.exit` raised in a body or a fixture, the first time.
+        away: Calls jobs in processes of their own; None: all are called here.
+        error_before: What the attempt before came to, if the run does not know it.
 
     Args:
         project: The jobs.
@@ -80,11 +128,13 @@ class JobBodies:
         registry: fixtures.Registry,
         state: JobSetupState,
         room: OutputRoom,
-        replay: Replay | Silence,
+        replay: Reports,
         *,
         threads: bool,
     ) -> None:
-        self.engine: Engine
+        self.engine: RunFacts
+        self.away: tuple[Crossing, ProcessLane] | None = None
+        self.error_before: str | None = None
         self._project, self._registry, self._state = project, registry, state
         self._room, self._replay, self._threads = room, replay, threads
         self._session: pytest.Session = registry.manager.session
@@ -99,18 +149,22 @@ class JobBodies:
 
     # --- what the engine asks ---
 
-    def prepare(self, ticket: Ticket, values: Mapping[str, object]) -> Call | Result:
+    def prepare(self, ticket: Ticket, values: Mapping[str, object]) -> Call | Isolated | Result:
         """Set up the fixtures of a phase and return its call."""
         item = self._project.items[ticket.job.id]
+        if item.source.own:
+            stored = self.engine.memory.recalled if ticket.phase is Phase.CLEANUP else {}
+            own = self.engine.values.get(ticket.job.id, stored.get(ticket.job.id))
+            values = {**values, ticket.job.name: values.get(ticket.job.name, own)}
+        if self.away is not None and ticket.job.isolated:
+            return self.away[0].call(item, ticket, values)
         if ticket.phase is Phase.CLOSE:
             return self._call(item, ticket, self._held.closer(ticket.job.id), {})
         phase = Phase.CHECK if ticket.phase is Phase.RECHECK else ticket.phase
         functions = item.source.functions(phase)
         names = item.source.names.get(phase, ())
         if item.source.own:
-            stored = self.engine.memory.recalled if ticket.phase is Phase.CLEANUP else {}
-            own = self.engine.values.get(ticket.job.id, stored.get(ticket.job.id))
-            values = {**values, **dict.fromkeys(item.source.own, values.get(ticket.job.name, own))}
+            values = {**values, **dict.fromkeys(item.source.own, values[ticket.job.name])}
         try:
             if item not in self._state.stack:
                 self._begin(item, ticket)
@@ -131,15 +185,19 @@ class JobBodies:
     def attempt_over(self, job: str) -> None:
         """Close and tear down what an attempt held; another one follows."""
         item = self._project.items[job]
-        if self._held.holds(job):
-            closing = Ticket(self.engine.plan.graph[job], 0, Phase.CLOSE)
-            closed = self._call(item, closing, self._held.closer(job), {})()
+        self._close(item)
+        self._leave(item, passed=False)
+        self._errors.pop(job, None)
+
+    def _close(self, item: JobItem) -> None:
+        """Close what an attempt holds open, for which nobody waits any more."""
+        if self._held.holds(item.id_):
+            closing = Ticket(self.engine.plan.graph[item.id_], 0, Phase.CLOSE)
+            closed = self._call(item, closing, self._held.closer(item.id_), {})()
             if closed.output is not None:
                 self._replay.keep(item, "teardown", closed.output)
             if closed.error is not None:
-                self._torn.setdefault(job, []).append(closed.error)
-        self._leave(item, passed=False)
-        self._errors.pop(job, None)
+                self._torn.setdefault(item.id_, []).append(closed.error)
 
     def job_over(self, job: str) -> None:
         """Tear down and report a job that has ended; its last report waits for what it still owes.
@@ -174,12 +232,67 @@ class JobBodies:
             self._replay.torn_down(item, record)
         self._reported()
 
+    def run_over(self) -> None:
+        """Report the end of jobs whose cleanups do not come any more."""
+        for job, missing in self._tails.items():
+            if missing:
+                item = self._project.items[job]
+                self._let_go(item)
+                self._replay.torn_down(item, self.engine.summary.jobs[job])
+        self._room.tell_warnings()
+
     def _reported(self) -> None:
         """Tell warnings, and stop if whoever heard the report has had enough: -x, --maxfail, a plugin."""
         self._room.tell_warnings()
         enough = self._session.shouldfail or self._session.shouldstop or self._replay.enough
         if enough:
             self.engine.stop(str(enough))
+
+    # --- between this process and that of an isolated attempt ---
+
+    def facts(self, item: JobItem, ticket: Ticket) -> dict[str, object]:
+        """Return what a phase may ask about the run, as data."""
+        jobs = self.engine.summary.jobs
+        ups = (edge.upstream for edge in self.engine.plan.graph.upstream(ticket.job.id))
+        outcomes = {up: jobs[up].outcome.value for up in ups if jobs[up].outcome is not None}
+        return {"error": self._error_before(item, ticket), "outcomes": outcomes}
+
+    def take_in(self, item: JobItem, body: Mapping[str, Any]) -> None:
+        """Take in what belongs to a report, from another process; on any thread."""
+        for when, output in outputs_of(body["sections"]):
+            self._replay.keep(item, when, output)
+        for data in body["warnings"]:
+            self._room.warned(warning_from(data), item.id_)
+        item.user_properties += [(name, value) for name, value in body["properties"]]
+        if body["exit"] is not None:
+            self._heed_exit(pytest.exit.Exception(*body["exit"]))
+        if body.get("files") is not None:
+            self._files.found[item.id_] = body["files"]
+
+    def show(self, ticket: Ticket, error: BaseException) -> None:
+        """Let pytest show an error as that of a phase."""
+        self._errors.setdefault(ticket.job.id, {})[ticket.phase] = error
+
+    def shown(self, ticket: Ticket) -> BaseException | None:
+        """Return what is shown as the error of a phase."""
+        return self._errors.get(ticket.job.id, {}).get(ticket.phase)
+
+    def end(self, item: JobItem) -> list[BaseException]:
+        """Close and tear down everything; return what was raised."""
+        self._close(item)
+        self._leave(item, passed=not self._errors.get(item.id_))
+        self._let_go(item)
+        error = item.recorded.pop("teardown", None)
+        return [error] if error is not None else []
+
+    def _end_away(self, item: JobItem) -> None:
+        """End the process of an attempt, and take in how that went."""
+        assert self.away is not None
+        body = self.away[1].end(item.id_)
+        if body is not None:
+            self.take_in(item, body)
+            torn = [Elsewhere(text, text.splitlines()[-1]) for text in body["torn"]]
+            self._torn.setdefault(item.id_, []).extend(torn)
 
     # --- fixtures ---
 
@@ -202,15 +315,23 @@ class JobBodies:
         if item.exclusive:
             fixtures.filter_warnings(item, self._state)
         if item.fixturenames:
-            last = item.stash.get(attempt_key, None)
-            error = last_error(self.engine.summary.jobs[ticket.job.id]) if ticket.attempt > 1 or last else ""
-            attempt = Attempt(ticket.attempt, error, f"{self.engine.lineage}/{ticket.job.id}")
+            attempt = Attempt(
+                ticket.attempt, self._error_before(item, ticket), f"{self.engine.lineage}/{ticket.job.id}"
+            )
             attempt.upstream = self._outcomes(ticket)
             item.stash[attempt_key] = attempt
             takes = {take.parameter: take.upstream for take in ticket.job.takes}
             own = fixtures.AttemptFixtures(item, self._registry, takes, self._refuse)
             late = partial(self._late, item)
             self._requests[ticket.job.id] = fixtures.begin(item, own, late), own
+
+    def _error_before(self, item: JobItem, ticket: Ticket) -> str:
+        """Return what the attempt before came to, or empty."""
+        if self.error_before is not None:
+            return self.error_before
+        if ticket.attempt == 1 and item.stash.get(attempt_key, None) is None:
+            return ""
+        return last_error(self.engine.summary.jobs[ticket.job.id])
 
     def _set_up(
         self, item: JobItem, ticket: Ticket, names: Sequence[str], values: Mapping[str, object]
@@ -256,6 +377,9 @@ class JobBodies:
         return Result(Verdict.SETUP_ERROR, self._failure(item, error), error=error)
 
     def _leave(self, item: JobItem, *, passed: bool) -> None:
+        if self.away is not None and self.engine.plan.graph[item.id_].isolated:
+            self._end_away(item)
+            return
         if not self._state.holds(item):
             self._state.leave(item)
             return
@@ -312,24 +436,20 @@ class JobBodies:
         if error is None:
             result = judge(ticket, value, None)
             if result.error is not None:
-                self._show(ticket, pytest.fail.Exception(str(result.error), pytrace=False))
+                self.show(ticket, pytest.fail.Exception(str(result.error), pytrace=False))
             return result
         if isinstance(error, pytest.skip.Exception):
             return _skipped(ticket, error.msg or "skipped")
         self._heed_exit(error)
         result = judge(ticket, value, error)
         if isinstance(error, FilesDiffer) and result.failure is not None:
-            self._show(ticket, pytest.fail.Exception(str(error), pytrace=False))
+            self.show(ticket, pytest.fail.Exception(str(error), pytrace=False))
             result.failure = replace(result.failure, text=str(error))
             return result
-        self._show(ticket, error)
+        self.show(ticket, error)
         if result.failure is not None and result.failure.text:
             result.failure = self._failure(self._project.items[ticket.job.id], error)
         return result
-
-    def _show(self, ticket: Ticket, error: BaseException) -> None:
-        """Let pytest show an error as that of a phase."""
-        self._errors.setdefault(ticket.job.id, {})[ticket.phase] = error
 
     def _heed_exit(self, error: BaseException) -> None:
         """Let `pytest.exit` end the session: what runs comes to its end, cleanups run, then it is raised."""

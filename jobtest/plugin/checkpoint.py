@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import pytest
 
-from jobtest.engine.memory import Memory
 from jobtest.plugin.collect import JobItem
 from jobtest.state.codec import Home, ModuleHome, decode, encode
 
-__all__ = ["Checkpoint", "memory_key"]
+__all__ = ["Checkpoint", "Keeper", "memory_key"]
 
-memory_key = pytest.StashKey[Memory]()
+
+class Keeper(Protocol):
+    """Keeps checkpoints: the memory of a run, or in a process of its own the way to it."""
+
+    def checkpoints(self, job: str) -> dict[str, str]:
+        """Return the checkpoints of a job, JSON text by key."""
+
+    def put_checkpoint(self, job: str, key: str, text: str) -> None:
+        """Keep a checkpoint at once; raises StateLost."""
+
+
+memory_key = pytest.StashKey[Keeper]()
 
 
 class Checkpoint:
     """Values by key that belong to one job. They are gone when it has ended well."""
 
-    def __init__(self, memory: Memory, item: JobItem) -> None:
+    def __init__(self, memory: Keeper, item: JobItem) -> None:
         self._memory, self._job = memory, item.id_
         self._home: Home = ModuleHome(item.module)
 

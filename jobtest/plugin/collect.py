@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from jobtest.plugin import fixtures
 from jobtest.plugin.mark import MarkOptions, read_marks
 from jobtest.plugin.source import defined_twice, may_yield_twice
 
-__all__ = ["COMPANIONS", "JobItem", "JobModule", "Source", "problems_key", "sources_key"]
+__all__ = ["COMPANIONS", "Elsewhere", "JobItem", "JobModule", "Source", "problems_key", "sources_key"]
 
 COMPANIONS = ("cleanup", "describe", "update", "delete", "rollback")
 """Prefixes of functions that belong to a job and make none by themselves."""
@@ -110,6 +111,36 @@ class Source:
         self.names = {phase: [one for one in names if one != name] for phase, names in self.names.items()}
 
 
+class Elsewhere(Exception):
+    """Stands for what was raised in another process.
+
+    Args:
+        text: The traceback as the user should see it.
+        message: One line.
+    """
+
+    def __init__(self, text: str, message: str) -> None:
+        super().__init__(message)
+        self.text, self.message = text, message
+
+
+class _Told:
+    """A traceback that came as text, where pytest expects one that it made itself."""
+
+    def __init__(self, error: Elsewhere) -> None:
+        self._text = error.text
+        self.reprcrash = SimpleNamespace(message=error.message)
+
+    def __str__(self) -> str:
+        return self._text
+
+    def toterminal(self, tw: Any) -> None:
+        """Write it as pytest does."""
+        for line in self._text.splitlines():
+            marks = {"red": True, "bold": True} if line.startswith("E ") else {}
+            tw.line(line, **marks)
+
+
 class JobItem(pytest.Function):
     """One job. Its phases are run by the engine; pytest's protocol replays what was recorded."""
 
@@ -156,6 +187,12 @@ class JobItem(pytest.Function):
             raise pytest.fail.Exception(shown, pytrace=False)
         if error is not None:
             raise error
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> Any:
+        """Show an exception; one of another process as it was shown there."""
+        if isinstance(excinfo.value, Elsewhere):
+            return _Told(excinfo.value)
+        return super().repr_failure(excinfo, *args)
 
     def _traceback_filter(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
         """Leave out the frames of jobtest; for the rest do as pytest does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -34,6 +35,9 @@ class MarkOptions:
         outputs: Patterns of files that it makes; it runs if one is missing or not as it left it.
         tracks: It runs if a value that it takes has changed.
         once: It must not run twice, for all that is known.
+        executor: `thread` or `process`; None: whatever the run says.
+        timeout: Seconds that each phase may take, or None.
+        memory: Bytes that its process may have; 0: no limit.
     """
 
     needs: tuple[str, ...] = ()
@@ -48,6 +52,9 @@ class MarkOptions:
     outputs: tuple[str, ...] = ()
     tracks: bool = True
     once: bool = False
+    executor: str | None = None
+    timeout: float | None = None
+    memory: int = 0
 
 
 DEFAULT = MarkOptions()
@@ -70,6 +77,10 @@ def job(
     inputs: str | Sequence[str] = (),
     outputs: str | Sequence[str] = (),
     on_crash: Literal["run", "fail"] = "run",
+    executor: Literal["thread", "process"] | None = None,
+    isolate: bool = False,
+    timeout: float | None = None,
+    memory: int | str | None = None,
 ) -> Callable[[F], F]:
     """Return the mark `pytest.mark.job` with these keywords; the same, with types.
 
@@ -94,6 +105,12 @@ def job(
             changed since its last success.
         on_crash: What comes of it if the run is killed while it runs: it may `run` again, or it is to `fail`
             until it is forced.
+        executor: Where its functions are called: on a `thread`, or in a `process` of their own.
+        isolate: The same as `executor="process"`.
+        timeout: Seconds that each phase may take; with no other wish it has a process of its own, which can
+            be
+            killed.
+        memory: Bytes that its process may have, as a number or as text: `512M`, `2G`.
     """
     given: dict[str, Any] = dict(locals())
     kwargs = {name: value for name, value in given.items() if value != _DEFAULTS[name]}
@@ -117,7 +134,14 @@ _DEFAULTS: Mapping[str, object] = {
     "inputs": (),
     "outputs": (),
     "on_crash": "run",
+    "executor": None,
+    "isolate": False,
+    "timeout": None,
+    "memory": None,
 }
+UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+LEAST_MEMORY = 64 << 20
+"""Bytes without which a process with pytest in it cannot do anything."""
 
 
 def read_marks(marks: Iterable[pytest.Mark], name: str, at: str) -> tuple[MarkOptions, list[Problem]]:
@@ -162,6 +186,9 @@ class _Reader:
             outputs=self._files("outputs", given["outputs"]),
             tracks=given["inputs"] != "ignore",
             once=self._on_crash(given["on_crash"]),
+            executor=self._executor(given["executor"], given["isolate"], given["memory"]),
+            timeout=self._timeout(given["timeout"]),
+            memory=self._memory(given["memory"]),
         )
 
     def _wrong(self, key: str, value: object, rule: str, fix: str = "") -> None:
@@ -196,6 +223,34 @@ class _Reader:
         if value not in ("run", "fail"):
             self._wrong("on_crash", value, "'run' or 'fail'")
         return value == "fail"
+
+    def _executor(self, value: object, isolate: object, memory: object) -> str | None:
+        if value not in (None, "thread", "process"):
+            self._wrong("executor", value, "'thread' or 'process'")
+        for key, wish in (("isolate", self._flag("isolate", isolate)), ("memory", memory is not None)):
+            if wish and value == "thread":
+                what = f"job {self._name!r}: {key} needs a process, and executor='thread' says otherwise"
+                self._problems.append(Problem(what=what, at=(self._at,), fix="leave one of them out"))
+            elif wish:
+                return "process"
+        return str(value) if value is not None else None
+
+    def _timeout(self, value: object) -> float | None:
+        if value is None:
+            return None
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf"):
+            return float(value)
+        self._wrong("timeout", value, "a number of seconds > 0")
+        return None
+
+    def _memory(self, value: object) -> int:
+        if value is None:
+            return 0
+        found = re.fullmatch(r"(\d+)\s*([KMGT]?)(?:i?B)?", str(value), re.IGNORECASE)
+        amount = int(found[1]) * UNITS[found[2].upper()] if found and not isinstance(value, bool) else 0
+        if amount < LEAST_MEMORY:
+            self._wrong("memory", value, "a number of bytes of at least 64M, e.g. '512M' or '2G'")
+        return amount
 
     def _retry(self, given: Mapping[str, object]) -> Retry:
         most = given["retry_max_delay"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jobtest.config.settings import Settings, load_settings, parse_assignment
+from jobtest.config.settings import EXECUTORS, Settings, load_settings, parse_assignment
 from jobtest.core.errors import Problem, UsageError, did_you_mean, nearest
 from jobtest.core.model import Command
 from jobtest.plugin.collect import JobItem
@@ -35,6 +35,7 @@ class Options:
         settings: Of the project.
         command: What the run is for.
         workers: Jobs that may run at once.
+        executor: Where jobs are called that do not say: `thread` or `process`; `here`: all on this thread.
         params: For the fixture `params`.
         set_params: Names that `--job-set` gave and the settings do not have.
         resources: Amounts that there are.
@@ -72,6 +73,7 @@ class Options:
     plan_in: Path | None = None
     replay: Replayed | None = None
     selection: tuple[str, ...] = ()
+    executor: str = "thread"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,7 @@ def read_options(config: pytest.Config) -> Options:
         ("--job-plan-out", [option.job_plan_out] if option.job_plan_out else [], (".toml",)),
     ):
         problems += [problem for file in files if (problem := _wrong_file(config, name, file, known))]
+    executor = tried(_executor, option, settings)
     command = tried(_command, option)
     lock_timeout = tried(_seconds, "--job-lock-timeout", option.job_lock_timeout)
     replay = (
@@ -155,7 +158,17 @@ def read_options(config: pytest.Config) -> Options:
         plan_in=base / option.job_apply if option.job_apply else None,
         replay=replay if isinstance(replay, Replayed) else None,
         selection=tuple(str(arg) for arg in config.invocation_params.args),
+        executor=str(executor),
     )
+
+
+def _executor(option: argparse.Namespace, settings: Settings) -> str:
+    """Return where jobs are called; with a debugger all of them here, where it can see them."""
+    given = option.job_executor or settings.executor
+    if given not in EXECUTORS:
+        fix = did_you_mean(given, EXECUTORS, what="there are")
+        raise UsageError([Problem(what=f"--job-executor {given!r} is not known", fix=fix)])
+    return "here" if option.usepdb else given
 
 
 def _command(option: argparse.Namespace) -> Command:

@@ -197,6 +197,10 @@ class OutputRoom:
             output.stderr += _text(sink.stderr)
             output.log = "\n".join(sink.log)
 
+    def warned(self, message: warnings.WarningMessage, nodeid: str) -> None:
+        """Take in a warning of a phase in another process."""
+        self._warned.append((message, nodeid))
+
     def tell_warnings(self) -> None:
         """Hand the warnings of the phases so far to pytest."""
         warned, self._warned[:] = list(self._warned), []

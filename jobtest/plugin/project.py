@@ -104,7 +104,11 @@ class Project:
 
 
 def build_project(
-    session: pytest.Session, sources: Sequence[Source], params: Params, set_params: Iterable[str] = ()
+    session: pytest.Session,
+    sources: Sequence[Source],
+    params: Params,
+    set_params: Iterable[str] = (),
+    executor: str = "thread",
 ) -> tuple[Project, list[Problem]]:
     """Resolve names and build the graph.
 
@@ -113,11 +117,13 @@ def build_project(
         sources: All of the project.
         params: Parameters that are set.
         set_params: Those of them that only the command line knows.
+        executor: Where jobs are called that do not say: on a `thread` or in a `process`; or `here`, whatever
+            they say.
 
     Returns:
         The project, and all that is wrong with it; with problems, its graph is of no use.
     """
-    builder = _Builder(session, sources, params)
+    builder = _Builder(session, sources, params, executor)
     definitions = [builder.definition(source) for source in sources]
     builder.refuse_misspelt(set_params)
     links, unlinked = link(definitions, builder.fixture_names)
@@ -133,7 +139,10 @@ def build_project(
 
 
 class _Builder:
-    def __init__(self, session: pytest.Session, sources: Sequence[Source], params: Params) -> None:
+    def __init__(
+        self, session: pytest.Session, sources: Sequence[Source], params: Params, executor: str
+    ) -> None:
+        self._executor = executor
         self.names = frozenset(source.name for source in sources)
         self.problems: list[Problem] = []
         self.fixture_names: set[str] = set()
@@ -292,7 +301,8 @@ class _Builder:
     def job(self, source: Source, item: JobItem, links: Links) -> Job:
         """Return an item as data."""
         options = source.options
-        item.exclusive = _process_wide(item)
+        isolated = self._is_isolated(source)
+        item.exclusive = "" if isolated else _process_wide(item)
         check_names = set(source.names.get(Phase.CHECK, ()))
         takes = links.takes
         return Job(
@@ -321,7 +331,19 @@ class _Builder:
             definition=definition_of(source, {**_plain_params(item), **self._used(source)}),
             tracks=options.tracks,
             once=options.once,
+            isolated=isolated,
+            timeout=options.timeout if self._executor != "here" else None,
+            memory=options.memory,
         )
+
+    def _is_isolated(self, source: Source) -> bool:
+        """Tell whether a job has a process of its own: as it says, or as its timeout wants it, or the run."""
+        options = source.options
+        if self._executor == "here" or options.executor == "thread":
+            return False
+        is_async = source.run is not None and inspect.iscoroutinefunction(inspect.unwrap(source.run))
+        killable = options.timeout is not None and not is_async
+        return options.executor == "process" or self._executor == "process" or killable
 
 
 def _is_misplaced(source: Source, name: str) -> bool:

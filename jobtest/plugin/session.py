@@ -7,6 +7,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Generator, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -23,15 +24,16 @@ from jobtest.core.queue import too_much
 from jobtest.engine.clock import SystemClock, new_run_id
 from jobtest.engine.describe import describe_run, owner_of
 from jobtest.engine.executors.dry import DriftExecutor, PlanExecutor
-from jobtest.engine.executors.inline import InlineExecutor
-from jobtest.engine.executors.protocol import Executor
-from jobtest.engine.executors.thread import ThreadExecutor
+from jobtest.engine.executors.lanes import Lanes
+from jobtest.engine.executors.process.lane import ProcessLane
+from jobtest.engine.executors.protocol import Executor, Inbox
 from jobtest.engine.interrupts import ctrl_c
 from jobtest.engine.loop import Engine, Observer
 from jobtest.engine.memory import Memory
 from jobtest.plugin import builtin, fixtures
 from jobtest.plugin.applied import Silence, as_saved, saved_plan
 from jobtest.plugin.asked import Asked
+from jobtest.plugin.away import attach, process_lane
 from jobtest.plugin.bodies import JobBodies, attempt_key
 from jobtest.plugin.checkpoint import memory_key
 from jobtest.plugin.collect import JobItem, JobModule, problems_key, sources_key
@@ -198,7 +200,10 @@ class Orchestration:
         before = list(items)
         yield
         sources = session.stash[sources_key]
-        self.project, linked = build_project(session, sources, self.options.params, self.options.set_params)
+        options = self.options
+        self.project, linked = build_project(
+            session, sources, options.params, options.set_params, options.executor
+        )
         broken = session.testsfailed > 0
         problems = session.stash[problems_key] + [one for one in linked if not (broken and one.tentative)]
         problems += too_much(self.project.graph, self.options.resources)
@@ -335,12 +340,25 @@ class Orchestration:
         return True
 
     def _run(self, session: pytest.Session, plan: Plan) -> None:
+        with self._lane(session, plan) as (inbox, lane):
+            if self._saved is not None:
+                self._refuse_other_than(self._saved, session, plan)
+            self._carry_out(session, plan, inbox, lane)
+
+    def _lane(
+        self, session: pytest.Session, plan: Plan
+    ) -> AbstractContextManager[tuple[Inbox, ProcessLane | None]]:
+        assert self.project is not None
         assert self.memory is not None
-        if self._saved is not None:
-            self._refuse_other_than(self._saved, session, plan)
+        lineage = self._record(plan).lineage or self.run_id
+        return process_lane(session, self.project, plan, self.memory.home, self.run_id, lineage)
+
+    def _carry_out(self, session: pytest.Session, plan: Plan, inbox: Inbox, lane: ProcessLane | None) -> None:
+        assert self.memory is not None
         room = OutputRoom(self.config, threads=self.options.workers > 1)
         replay = Replay(session, full=bool(wants_full(self.config)), run_id=self.run_id)
         bodies = self._bodies(session, plan, room, replay)
+        attach(bodies, lane, self.memory.home)
         self.config.pluginmanager.register(_Decorator(replay), "jobtest-decorator")
         observers: list[Observer] = [_Spare()]
         if self.config.get_verbosity() > 1:
@@ -359,13 +377,14 @@ class Orchestration:
             engine = Engine(
                 plan,
                 bodies,
-                self._executor(self.options.command),
+                self._executor(self.options.command, inbox, lane),
                 memory=memory,
                 clock=self._clock,
                 observers=observers,
                 workers=self.options.workers,
                 resources=self.options.resources,
                 retry_limit=self.options.settings.retry_limit,
+                grace=self.options.settings.grace,
                 run_id=self.run_id,
                 seed=self.options.replay.run if self.options.replay is not None else "",
             )
@@ -405,15 +424,30 @@ class Orchestration:
         """
         assert self.memory is not None
         asked = replace(plan, command=Command.PLAN)
+        with self._lane(session, asked) as (inbox, lane):
+            problems = self._differences(saved, session, asked, inbox, lane)
+        if problems:
+            raise pytest.UsageError(str(UsageError(problems)))
+
+    def _differences(
+        self,
+        saved: SavedPlan,
+        session: pytest.Session,
+        asked: Plan,
+        inbox: Inbox,
+        lane: ProcessLane | None,
+    ) -> list[Problem]:
+        assert self.memory is not None
         room = OutputRoom(self.config, threads=self.options.workers > 1)
         bodies = self._bodies(session, asked, room, Silence())
+        attach(bodies, lane, self.memory.home)
         memory = self.config.stash[memory_key] = Memory(
             MemoryStore(), self._record(asked), homes=self.memory.home, recalled=self.memory.values
         )
         engine = bodies.engine = Engine(
             asked,
             bodies,
-            self._executor(Command.PLAN),
+            self._executor(Command.PLAN, inbox, lane),
             memory=memory,
             clock=self._clock,
             workers=self.options.workers,
@@ -423,17 +457,15 @@ class Orchestration:
             summary = engine.run()
         if engine.interrupted:
             raise session.Interrupted(summary.stopped)
-        problems = differences(saved, saved_plan(summary, ""))
-        if problems:
-            raise pytest.UsageError(str(UsageError(problems)))
         for item in session.items:
             if isinstance(item, JobItem):
                 item.recorded.clear()
                 if attempt_key in item.stash:
                     del item.stash[attempt_key]
+        return differences(saved, saved_plan(summary, ""))
 
-    def _executor(self, command: Command) -> Executor:
-        inner = ThreadExecutor() if self.options.workers > 1 else InlineExecutor()
+    def _executor(self, command: Command, inbox: Inbox, lane: ProcessLane | None) -> Executor:
+        inner = Lanes(self.options.workers, inbox, lane)
         match command:
             case Command.APPLY | Command.CLEANUP:
                 return inner

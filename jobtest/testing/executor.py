@@ -124,6 +124,18 @@ class ScriptedExecutor:
         self.clock.advance_to(soonest)
         return self._ended()
 
+    def cancel(self, ticket: Ticket) -> bool:
+        """Refuse: as on a thread, what has begun goes on."""
+        return False
+
+    def keeps_time(self, ticket: Ticket) -> bool:
+        """Leave timeouts to the loop."""
+        return False
+
+    def note(self, ticket: Ticket) -> str:
+        """Tell nothing."""
+        return ""
+
     def wake(self) -> None:
         """Make the next `collect` return without waiting."""
         self._woken = True
@@ -189,6 +201,9 @@ class ScriptedBodies:
 
     def files(self, job: str) -> None:
         """Name no files."""
+
+    def run_over(self) -> None:
+        """Report nothing."""
 
 
 class _Nothing:

@@ -9,6 +9,7 @@ from enum import Enum
 from jobtest.core.events import (
     AttemptSuspended,
     BackoffEnded,
+    BodyEnded,
     Event,
     JobEnded,
     PhaseEnded,
@@ -277,6 +278,7 @@ _EVENTS: Sequence[Callable[[], st.SearchStrategy[Event]]] = (
     lambda: st.builds(AttemptSuspended, _NAMES, _COUNTS, _TUPLES),
     lambda: st.builds(RetryPlanned, _NAMES, _COUNTS, st.floats(0, 1e9)),
     lambda: st.builds(BackoffEnded, _NAMES),
+    lambda: st.builds(BodyEnded, _NAMES),
     lambda: st.builds(
         JobEnded,
         _NAMES,

@@ -9,8 +9,7 @@ import pytest
 from jobtest.core.model import Failure, Job, Phase, Verdict
 from jobtest.engine.calls import FunctionCall, Result, Ticket
 from jobtest.engine.executors.dry import DriftExecutor, PlanExecutor
-from jobtest.engine.executors.inline import InlineExecutor
-from jobtest.engine.executors.thread import ThreadExecutor
+from jobtest.engine.executors.lanes import Lanes
 from jobtest.testing import Act, ScriptedExecutor
 
 LONG = 30.0
@@ -33,9 +32,9 @@ def start(executor, id, function):
     executor.start(this, lambda: FunctionCall(this, function, {}))
 
 
-@pytest.fixture(params=[InlineExecutor, ThreadExecutor])
+@pytest.fixture(params=[1, 2], ids=["one worker", "two workers"])
 def executor(request):
-    made = request.param()
+    made = Lanes(request.param)
     yield made
     made.close()
 
@@ -88,14 +87,14 @@ def test_a_wait_ends_with_its_time(executor):
 
 
 def test_inline_bodies_are_called_on_this_thread():
-    executor = InlineExecutor()
+    executor = Lanes()
     start(executor, "a", threading.current_thread)
     assert collect(executor, 1)["a"].value is threading.current_thread()
     executor.close()
 
 
 def test_a_body_that_must_be_alone_is_called_on_this_thread():
-    executor = ThreadExecutor()
+    executor = Lanes(2)
 
     async def where():
         return threading.current_thread()
@@ -110,7 +109,7 @@ def test_a_body_that_must_be_alone_is_called_on_this_thread():
 
 
 def test_several_wakes_are_no_results():
-    executor = ThreadExecutor()
+    executor = Lanes(2)
     start(executor, "a", lambda: 1)
     for _ in range(3):
         executor.wake()
@@ -119,7 +118,7 @@ def test_several_wakes_are_no_results():
 
 
 def test_bodies_on_threads_run_side_by_side():
-    executor = ThreadExecutor()
+    executor = Lanes(2)
     meeting = threading.Barrier(3)
     for id in "abc":
         start(executor, id, lambda: meeting.wait(LONG))
@@ -128,7 +127,7 @@ def test_bodies_on_threads_run_side_by_side():
 
 
 def test_async_bodies_on_threads_run_side_by_side():
-    executor = ThreadExecutor()
+    executor = Lanes(2)
     met = asyncio.Event()
 
     async def first():
@@ -144,7 +143,7 @@ def test_async_bodies_on_threads_run_side_by_side():
 
 
 def test_threads_are_used_again():
-    executor = ThreadExecutor()
+    executor = Lanes(2)
     seen = set()
     for number in range(20):
         start(executor, f"j{number}", lambda: seen.add(threading.get_ident()))
@@ -154,7 +153,7 @@ def test_threads_are_used_again():
 
 
 def test_a_wait_is_ended_from_another_thread():
-    executor = ThreadExecutor()
+    executor = Lanes(2)
     hold = threading.Event()
     start(executor, "a", lambda: hold.wait(LONG))
     threading.Thread(target=executor.wake).start()
@@ -165,7 +164,7 @@ def test_a_wait_is_ended_from_another_thread():
 
 
 def test_idle_threads_end_when_the_executor_is_closed():
-    executor = ThreadExecutor()
+    executor = Lanes(2)
 
     async def where():
         return threading.current_thread()

@@ -7,7 +7,7 @@ import pytest
 
 from jobtest import Functions, Graph, Job, ProjectError, make_plan, run
 from jobtest.core.model import Outcome, Phase, Retry, Take
-from jobtest.engine.executors.inline import InlineExecutor
+from jobtest.engine.executors.lanes import Lanes
 from jobtest.engine.library import Held
 from jobtest.state.memory import MemoryStore
 from jobtest.testing import FakeClock
@@ -104,7 +104,7 @@ def test_settings_reach_the_engine():
         observers=[told.append],
         resources={"db": 1},
         run_id="r",
-        executor=InlineExecutor(),
+        executor=Lanes(),
     )
     assert list(store.entries("r")) == told
     assert (summary.run_id, summary.started_at) == ("r", 5.0)

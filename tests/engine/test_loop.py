@@ -20,7 +20,7 @@ from jobtest.core.graph import Graph
 from jobtest.core.model import Command, Failure, Job, Outcome, Phase, Retry, Take, Verdict
 from jobtest.core.planner import make_plan
 from jobtest.engine.calls import FunctionCall, Result
-from jobtest.engine.executors.thread import ThreadExecutor
+from jobtest.engine.executors.lanes import Lanes
 from jobtest.engine.loop import Engine, failed
 from jobtest.testing import Act, FakeClock, MemoryStore, ScriptedBodies, ScriptedExecutor, simulate
 from jobtest.testing import strategies as my
@@ -397,7 +397,7 @@ def test_a_result_that_comes_too_late_is_thrown_away():
 
     store, clock = MemoryStore(), FakeClock()
     plan = plan_of(Job.of("a", has_cleanup=True))
-    engine = Engine(plan, Bodies(), ThreadExecutor(), store=store, clock=clock, run_id="r", grace=0)
+    engine = Engine(plan, Bodies(), Lanes(2), store=store, clock=clock, run_id="r", grace=0)
     summary = interrupted_at(engine, "a", Phase.RUN)
     assert summary.jobs["a"].outcome is Outcome.CANCELLED
     assert summary.jobs["a"].cleanup.ok
@@ -416,7 +416,7 @@ def test_a_function_can_be_called_on_the_thread_of_the_loop():
                 engine.on_main(lambda: 1 / 0)
             return engine.on_main(threading.current_thread)
 
-    engine = Engine(plan_of(Job.of("a")), Bodies(), ThreadExecutor())
+    engine = Engine(plan_of(Job.of("a")), Bodies(), Lanes(2))
     engine.run()
     assert engine.values["a"] is threading.current_thread()
 

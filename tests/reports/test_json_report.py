@@ -16,7 +16,7 @@ from jobtest.core.events import PhaseEnded, PhaseStarted
 from jobtest.core.model import Failure, Outcome, Phase, Verdict
 from jobtest.core.summary import summarize
 from jobtest.engine.executors.dry import PlanExecutor
-from jobtest.engine.executors.inline import InlineExecutor
+from jobtest.engine.executors.lanes import Lanes
 from jobtest.reports.files import write_whole
 from jobtest.reports.json_report import report_data, write_json
 from jobtest.reports.plain_data import NotPlain, plain_data
@@ -232,7 +232,7 @@ def test_the_output_of_all_phases_of_an_attempt_is_there():
 def test_outcomes_of_a_plan_are_in_the_totals_only_if_there_are_any():
     plan = make_plan(Graph([Job.of("a"), Job.of("b", takes=["a"], check=True, early=frozenset({"a"}))]))
     functions = {"a": lambda: 1, "b": Functions(run=lambda a: 1, check=lambda a: None)}
-    summary = run(plan, functions, executor=PlanExecutor(InlineExecutor()), clock=TickingClock())
+    summary = run(plan, functions, executor=PlanExecutor(Lanes()), clock=TickingClock())
     totals = report_data(summary, {})["totals"]
     assert list(totals)[: len(TOTALS)] == TOTALS
     assert {key: count for key, count in totals.items() if count} == {"would-run": 1, "unknown": 1}

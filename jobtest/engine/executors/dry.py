@@ -43,6 +43,18 @@ class PlanExecutor:
             return finished
         return [(ticket, self._seen(ticket, result)) for ticket, result in self._inner.collect(timeout)]
 
+    def cancel(self, ticket: Ticket) -> bool:
+        """Ask the other executor."""
+        return self._inner.cancel(ticket)
+
+    def keeps_time(self, ticket: Ticket) -> bool:
+        """Ask the other executor."""
+        return self._inner.keeps_time(ticket)
+
+    def note(self, ticket: Ticket) -> str:
+        """Ask the other executor."""
+        return self._inner.note(ticket)
+
     def wake(self) -> None:
         """Wake the other executor."""
         self._inner.wake()

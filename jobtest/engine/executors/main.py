@@ -3,38 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Sequence
 
 from jobtest.core.model import Verdict
 from jobtest.engine.calls import Call, Result, Ticket, failure_of
-from jobtest.engine.executors.protocol import Finished, Prepare
+from jobtest.engine.executors.protocol import Inbox
 
-__all__ = ["InlineExecutor"]
-
-LONGEST_NAP = 0.1
-"""Seconds between two looks whether somebody called `wake` while there was nothing to do but wait."""
+__all__ = ["MainLane"]
 
 
-class InlineExecutor:
+class MainLane:
     """Calls a body when it is started. Async bodies share one event loop.
+
+    Args:
+        inbox: For their results.
 
     Attributes:
         calling: A body is being called.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, inbox: Inbox) -> None:
         self.calling = False
-        self._finished: list[Finished] = []
+        self._inbox = inbox
         self._runner: asyncio.Runner | None = None
-        self._woken = False
 
-    def start(self, ticket: Ticket, prepare: Prepare) -> None:
+    def start(self, ticket: Ticket, call: Call) -> None:
         """Call the body now."""
-        call = prepare()
         self.calling = True
         try:
-            result = call if isinstance(call, Result) else self._call(call)
+            result = self._call(call)
         except (
             KeyboardInterrupt,
             SystemExit,
@@ -43,27 +39,13 @@ class InlineExecutor:
             result = Result(Verdict.RAISED, failure_of(error), error=error)
         finally:
             self.calling = False
-        self._finished.append((ticket, result))
+        self._inbox.put(ticket, result)
 
     def _call(self, call: Call) -> Result:
         if not call.is_async:
             return call()
         self._runner = self._runner or asyncio.Runner()
         return self._runner.run(call.awaited())
-
-    def collect(self, timeout: float | None) -> Sequence[Finished]:
-        """Return what was called since the last time; with nothing called, sleep."""
-        if not self._finished and timeout:
-            ends = time.monotonic() + timeout
-            while not self._woken and (left := ends - time.monotonic()) > 0:
-                time.sleep(min(left, LONGEST_NAP))
-        self._woken = False
-        finished, self._finished = self._finished, []
-        return finished
-
-    def wake(self) -> None:
-        """End the sleep of `collect`."""
-        self._woken = True
 
     def close(self) -> None:
         """Close the event loop."""
