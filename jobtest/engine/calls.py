@@ -24,6 +24,7 @@ __all__ = [
     "failure_of",
     "judge",
     "one_line",
+    "timed_out",
 ]
 
 
@@ -219,6 +220,11 @@ def failure_of(error: BaseException, *, with_text: bool = False) -> Failure:
         except Exception:  # noqa: BLE001 - an exception that cannot even be formatted is still a failure
             text = f"{type(error).__name__} (it cannot be shown)"
     return Failure(one_line(error), type(error).__name__, text, types)
+
+
+def timed_out(ticket: Ticket) -> Failure:
+    """Return what is said of a phase that has had its time; `retry_on` may name `TimeoutError` for it."""
+    return Failure(f"timed out after {ticket.job.timeout:g} s", types=failure_of(TimeoutError()).types)
 
 
 def one_line(error: BaseException) -> str:

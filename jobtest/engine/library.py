@@ -212,6 +212,8 @@ def run(
     )
     with ctrl_c(engine, lambda: getattr(executor, "calling", False)):
         summary = engine.run()
+    if engine.aborted:
+        raise KeyboardInterrupt
     if engine.lost is not None:
         raise engine.lost
     engine.end(2 if engine.interrupted else 1 if failed(summary) else 0)

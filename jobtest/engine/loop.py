@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from queue import SimpleQueue
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from jobtest.core.errors import StateLost
 from jobtest.core.events import (
@@ -34,22 +34,19 @@ from jobtest.core.past import Resumed
 from jobtest.core.planner import Plan
 from jobtest.core.scheduler import NOT_ENTERED, Scheduler
 from jobtest.core.summary import Summary
-from jobtest.engine.calls import NO_VALUE, Call, Isolated, Key, Output, Result, Ticket
+from jobtest.engine.bodies import TAIL, Bodies
+from jobtest.engine.calls import NO_VALUE, Call, Isolated, Key, Output, Result, Ticket, timed_out
 from jobtest.engine.clock import Clock, SystemClock, new_run_id
 from jobtest.engine.executors.protocol import Executor
 from jobtest.engine.memory import Memory
 from jobtest.state.memory import MemoryStore
 from jobtest.state.store import Change, RunRecord, Store
 
-__all__ = ["Bodies", "Engine", "Observer", "failed"]
+__all__ = ["Engine", "Observer", "failed"]
 
 T = TypeVar("T")
 Observer = Callable[[Entry], None]
 NOTHING = Output()
-TAIL = (Phase.CLOSE, Phase.CLEANUP)
-TIMED_OUT_TYPES = ("TimeoutError", "builtins.TimeoutError", "OSError", "builtins.OSError", "Exception")
-"""What `retry_on` may name for a timeout."""
-
 
 LONGEST_GOODBYE = 5.0
 """Seconds that a body gets to end after it was cancelled; then it is left behind."""
@@ -59,43 +56,6 @@ SHORTEST_GOODBYE = 1.0
 
 LONGEST_WAIT = 3600.0
 """Seconds after which a wait for a backoff begins anew: the waits of an operating system have a limit."""
-
-
-class Bodies(Protocol):
-    """Knows the user's functions by job id. All methods are called on the main thread."""
-
-    def prepare(self, ticket: Ticket, values: Mapping[str, object]) -> Call | Isolated | Result:
-        """Make a phase ready to be called.
-
-        Args:
-            ticket: Which phase of which job.
-            values: The values of upstream jobs by parameter, and under the job's own name its own, if there
-                is one.
-
-        Returns:
-            The call, or what the phase came to without one, e.g. because its set-up failed.
-        """
-
-    def attempt_over(self, job: str) -> None:
-        """Let go of what an attempt held, another attempt will follow."""
-
-    def job_over(self, job: str) -> None:
-        """Let go of what a job held and report it: it has ended."""
-
-    def tail_over(self, job: str, result: Result, *, earlier: bool) -> None:
-        """Report what came of closing or cleaning up after a job.
-
-        Args:
-            job: Its id.
-            result: What came of it.
-            earlier: It was owed by an earlier run, and came before anything else.
-        """
-
-    def files(self, job: str) -> Mapping[str, str] | None:
-        """Return the digests of the files that a job names, by path; None if it names none."""
-
-    def run_over(self) -> None:
-        """Report what is not reported yet: of a run that was ended at once, cleanups do not come any more."""
 
 
 class Engine:
@@ -119,6 +79,7 @@ class Engine:
 
     Attributes:
         unkept: How jobs ended after the state was lost: label and outcome. It is on no record.
+        over: The run has come to its end; only reports are left to be written.
 
     Raises:
         ProjectError: a job asks for more of a resource than there is.
@@ -162,7 +123,8 @@ class Engine:
         self._active: dict[str, Ticket] = {}
         self._entered = {id for id, one in plan.decisions.items() if _was_cut_short(one.resumed)}
         self._stop_reason = ""
-        self._interrupted = self._aborted = False
+        self._interrupted = self._aborted = self.over = False
+        self._starting: Ticket | None = None
         self.unkept: list[str] = []
         self._deadline: float | None = None
         self._abort_until: float | None = None
@@ -178,6 +140,20 @@ class Engine:
     def interrupted(self) -> bool:
         """Whether somebody asked the run to end."""
         return self._interrupted
+
+    @property
+    def aborted(self) -> bool:
+        """Whether somebody asked so twice."""
+        return self._aborted
+
+    @property
+    def interruptible(self) -> bool:
+        """Whether a body or its set-up is being called on this thread, and it is no cleanup."""
+        return self._starting is not None and self._starting.phase not in TAIL
+
+    def under_way(self) -> list[str]:
+        """Return a line for each phase that is under way; for people."""
+        return [f"{ticket.job.label} {ticket.phase.value}" for ticket in list(self._active.values())]
 
     @property
     def lineage(self) -> str:
@@ -238,6 +214,7 @@ class Engine:
                     self._collect(0.0 if command is not None else self._patience())
         finally:
             self._executor.close()
+            self.over = True
         self._bodies.run_over()
         return self.summary
 
@@ -284,10 +261,7 @@ class Engine:
                 continue
             ending = self._ending.get(ticket.key)
             if ending is None:
-                said = Failure(
-                    f"timed out after {ticket.job.timeout:g} s", "TimeoutError", types=TIMED_OUT_TYPES
-                )
-                self._end(ticket, Result(Verdict.TIMED_OUT, said))
+                self._end(ticket, Result(Verdict.TIMED_OUT, timed_out(ticket)))
             else:
                 self._leave(ticket, ending)
 
@@ -379,7 +353,11 @@ class Engine:
             why = "not started: the state is lost" if self.lost is not None else "interrupted twice"
             self._finished(ticket, Result(Verdict.INTERRUPTED, Failure(why)))
             return
-        self._executor.start(ticket, lambda: self._prepare(ticket))
+        self._starting = ticket
+        try:
+            self._executor.start(ticket, lambda: self._prepare(ticket))
+        finally:
+            self._starting = None
         if ticket.job.timeout is not None and not self._executor.keeps_time(ticket):
             self._when(self._clock.now() + ticket.job.timeout, ticket)
 

@@ -5,12 +5,13 @@ Set-up and teardown happen on the main thread; only the bodies themselves are ca
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -19,11 +20,12 @@ from jobtest.core.model import Failure, Outcome, Phase, Verdict
 from jobtest.core.planner import Plan
 from jobtest.core.scheduler import NOT_ENTERED
 from jobtest.core.summary import JobRecord
-from jobtest.engine.calls import Call, FunctionCall, Isolated, Output, Result, Ticket, failure_of, judge
+from jobtest.engine.bodies import TAIL
+from jobtest.engine.calls import Call, FunctionCall, Isolated, Result, Ticket, failure_of, judge
 from jobtest.engine.library import Held
-from jobtest.engine.loop import TAIL
 from jobtest.plugin import fixtures
 from jobtest.plugin.collect import Elsewhere, JobItem, parameters
+from jobtest.plugin.facts import Attempt, Reports, RunFacts, attempt_key
 from jobtest.plugin.file_check import FileCheck, FilesDiffer
 from jobtest.plugin.isolated import Crossing, outputs_of, warning_from
 from jobtest.plugin.output import OutputRoom
@@ -34,75 +36,10 @@ from jobtest.plugin.surroundings import Surroundings
 if TYPE_CHECKING:
     from jobtest.engine.executors.process.lane import ProcessLane
 
-__all__ = ["Attempt", "JobBodies", "RunFacts", "attempt_key"]
+__all__ = ["JobBodies"]
 
-T = TypeVar("T")
 
-attempt_key = pytest.StashKey["Attempt"]()
 Function = Callable[..., object]
-
-
-class Attempt:
-    """The fixture `attempt`: which attempt of which job this is.
-
-    Attributes:
-        number: From 1.
-        phase: The phase that is being called: `check`, `run`, `recheck`, `describe` or `cleanup`.
-        error: What the attempt before came to, one line; empty in the first.
-        key: The same for every attempt of a job within a run and those that go on with it, for what is to
-            be done once.
-    """
-
-    def __init__(self, number: int, error: str, key: str) -> None:
-        self.number, self.error, self.key = number, error, key
-        self.phase = ""
-        self.local: dict[str, Any] = {}
-        self.upstream: dict[str, str] = {}
-
-    def __repr__(self) -> str:
-        return f"<attempt {self.number}, {self.phase}>"
-
-
-class RunFacts(Protocol):
-    """What bodies ask of the run: an engine, or in a process of its own what that was told."""
-
-    plan: Plan
-    summary: Any
-    values: dict[str, object]
-    memory: Any
-
-    @property
-    def lineage(self) -> str:
-        """Id of the first run of those that went on with each other."""
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether somebody asked the run to end."""
-
-    def on_main(self, function: Callable[[], T]) -> T:
-        """Call a function on the main thread and return its value."""
-
-    def stop(self, reason: str) -> None:
-        """Start nothing new."""
-
-
-class Reports(Protocol):
-    """Where what comes of jobs is told."""
-
-    @property
-    def enough(self) -> str:
-        """Why to stop, or empty."""
-
-    def keep(self, item: JobItem, when: Literal["setup", "teardown"], output: Output) -> None:
-        """Keep what was printed outside of attempts."""
-
-    def ended(
-        self, item: JobItem, record: JobRecord, errors: Mapping[Phase, BaseException], *, whole: bool
-    ) -> None:
-        """Report a job that has ended; with `whole` false its last report comes with `torn_down`."""
-
-    def torn_down(self, item: JobItem, record: JobRecord) -> None:
-        """Report the rest of a job."""
 
 
 class JobBodies:
@@ -220,7 +157,9 @@ class JobBodies:
         item, record = self._project.items[job], self.engine.summary.jobs[job]
         self._leave(item, passed=result.verdict is Verdict.OK)
         if result.verdict is not Verdict.OK:
-            error = result.error or RuntimeError(str(result.failure))
+            said = str(result.failure) if result.failure is not None else ""
+            shown = self._errors.pop(job, {})
+            error = result.error or next(iter(shown.values()), Elsewhere(said, said))
             self._torn.setdefault(job, []).append(error)
         if result.output is not None:
             self._replay.keep(item, "teardown", result.output)
@@ -442,6 +381,8 @@ class JobBodies:
             return _skipped(ticket, error.msg or "skipped")
         self._heed_exit(error)
         result = judge(ticket, value, error)
+        if isinstance(error, asyncio.CancelledError):
+            return result  # on the event loop, where others wait
         if isinstance(error, FilesDiffer) and result.failure is not None:
             self.show(ticket, pytest.fail.Exception(str(error), pytrace=False))
             result.failure = replace(result.failure, text=str(error))

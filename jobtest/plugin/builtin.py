@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from jobtest.plugin.bodies import Attempt, attempt_key
 from jobtest.plugin.checkpoint import Checkpoint, memory_key
+from jobtest.plugin.facts import Attempt, attempt_key
 from jobtest.plugin.params import Params
 
 __all__ = ["VALUE", "params_key", "run_id_key"]

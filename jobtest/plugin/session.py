@@ -7,16 +7,14 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Generator, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
-from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
 from jobtest.config.saved_plan import SavedPlan, differences, load
 from jobtest.core.errors import Problem, ProjectError, StateError, StateLost, UsageError
-from jobtest.core.events import Entry, JobEnded
 from jobtest.core.graph import Graph
 from jobtest.core.model import Command
 from jobtest.core.planner import Plan
@@ -27,17 +25,20 @@ from jobtest.engine.executors.dry import DriftExecutor, PlanExecutor
 from jobtest.engine.executors.lanes import Lanes
 from jobtest.engine.executors.process.lane import ProcessLane
 from jobtest.engine.executors.protocol import Executor, Inbox
-from jobtest.engine.interrupts import ctrl_c
+from jobtest.engine.interrupts import ctrl_c, ended_from_outside
 from jobtest.engine.loop import Engine, Observer
 from jobtest.engine.memory import Memory
 from jobtest.plugin import builtin, fixtures
 from jobtest.plugin.applied import Silence, as_saved, saved_plan
 from jobtest.plugin.asked import Asked
 from jobtest.plugin.away import attach, process_lane
-from jobtest.plugin.bodies import JobBodies, attempt_key
+from jobtest.plugin.beside import Decorator, Spare
+from jobtest.plugin.bodies import JobBodies
 from jobtest.plugin.checkpoint import memory_key
 from jobtest.plugin.collect import JobItem, JobModule, problems_key, sources_key
+from jobtest.plugin.facts import attempt_key
 from jobtest.plugin.files import ReportFiles
+from jobtest.plugin.hidden import is_job_file, warn_if_hidden
 from jobtest.plugin.options import Options, read_options, select
 from jobtest.plugin.output import OutputRoom
 from jobtest.plugin.project import Project, build_project
@@ -48,12 +49,6 @@ from jobtest.state.memory import MemoryStore
 from jobtest.state.store import RunRecord, Store
 
 __all__ = ["Orchestration", "configure"]
-
-SPARED = 1000
-"""Jobs after which their records are spared by the garbage collector."""
-
-NEVER_JOBS = (".*", "*.egg", "venv", "node_modules", "CVS", "_darcs", "{arch}", "__pycache__")
-"""Folders that nobody expects jobs in; they are passed over without a word."""
 
 
 def configure(config: pytest.Config) -> None:
@@ -82,11 +77,6 @@ def _outermost(paths: Iterable[Path]) -> list[Path]:
     """Return the paths that are not below another one: what is there is collected once."""
     given = [Path(os.path.normpath(path)) for path in paths]
     return [path for path in dict.fromkeys(given) if not set(path.parents).intersection(given)]
-
-
-def is_job_file(path: Path) -> bool:
-    """Tell whether a file is one that jobs are collected from."""
-    return path.name.startswith("job_") and path.suffix == ".py"
 
 
 class Orchestration:
@@ -118,6 +108,7 @@ class Orchestration:
         self._clock = clock
         self._problems = 0
         self._untold: list[str] = []
+        self._until_told = ExitStack()
 
     # --- collection ---
 
@@ -153,7 +144,7 @@ class Orchestration:
             return None
         if not collection_path.is_dir():
             return True
-        self._warn_if_hidden(collection_path)
+        warn_if_hidden(self.config, collection_path)
         return None
 
     @pytest.hookimpl(tryfirst=True)
@@ -175,22 +166,6 @@ class Orchestration:
             collector.note(name, obj)
             return []
         return None
-
-    def _warn_if_hidden(self, folder: Path) -> None:
-        patterns = self.config.getini("norecursedirs")
-        if not any(fnmatch(folder.name, pattern) for pattern in patterns):
-            return
-        if any(fnmatch(folder.name, pattern) for pattern in NEVER_JOBS):
-            return
-        for path, _, files in os.walk(folder):
-            for file in sorted(files):
-                if is_job_file(Path(file)):
-                    where = Path(path) / file
-                    shown = fixtures.relative(where, self.config.rootpath)
-                    said = f"{shown} is not collected: norecursedirs hides {folder.name}/"
-                    warning = pytest.PytestWarning(f"{said}; move it, or set norecursedirs")
-                    warnings.warn_explicit(warning, None, str(where), 1)
-                    return
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(
@@ -359,8 +334,8 @@ class Orchestration:
         replay = Replay(session, full=bool(wants_full(self.config)), run_id=self.run_id)
         bodies = self._bodies(session, plan, room, replay)
         attach(bodies, lane, self.memory.home)
-        self.config.pluginmanager.register(_Decorator(replay), "jobtest-decorator")
-        observers: list[Observer] = [_Spare()]
+        self.config.pluginmanager.register(Decorator(replay), "jobtest-decorator")
+        observers: list[Observer] = [Spare()]
         if self.config.get_verbosity() > 1:
             observers.append(PhaseLines(self.config, plan))
         try:
@@ -391,6 +366,7 @@ class Orchestration:
         except ProjectError as error:
             raise pytest.UsageError(str(error)) from None
         self.engine = bodies.engine = engine
+        self._until_told.enter_context(ended_from_outside(engine, lambda: room.inside))
         with room.open(self._first(session)), ctrl_c(engine, lambda: room.inside):
             engine.run(self._found.changes)
         room.tell_warnings()
@@ -485,7 +461,8 @@ class Orchestration:
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
     def pytest_unconfigure(self) -> None:
-        """Let go of the state."""
+        """Let go of the state, and of signals."""
+        self._until_told.close()
         if self.memory is not None:
             try:
                 if self.engine is not None and self.engine.lost is None and self.options.command in WRITES:
@@ -493,37 +470,3 @@ class Orchestration:
                 self.memory.store.close()
             except (StateError, StateLost) as error:
                 warnings.warn(pytest.PytestWarning(str(error)), stacklevel=1)
-
-
-class _Spare:
-    """Takes what has been reported out of the garbage collector's way: reports and records live to the end.
-
-    Otherwise it goes over all of them again and again, which is a third of the time of 10 000 jobs.
-    """
-
-    def __init__(self) -> None:
-        self._ended = 0
-
-    def __call__(self, entry: Entry) -> None:
-        if isinstance(entry.event, JobEnded):
-            self._ended += 1
-            if self._ended % SPARED == 0:
-                gc.collect()
-                gc.freeze()
-
-
-class _Decorator:
-    """Puts on reports of the full path what really happened."""
-
-    def __init__(self, replay: Replay) -> None:
-        self._replay = replay
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Decorate a report after all others have."""
-        report = yield
-        if isinstance(item, JobItem):
-            self._replay.decorate(item, report)
-        return report

@@ -11,14 +11,18 @@ import contextlib
 import sys
 import threading
 import traceback
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from jobtest.core.model import Failure, Verdict
-from jobtest.engine.calls import Call, Key, Output, Result, Ticket
+from jobtest.engine.calls import Call, FunctionCall, Key, Output, Result, Ticket
 from jobtest.engine.executors.protocol import Inbox
 
 __all__ = ["LoopLane"]
+
+OURS = str(Path(__file__).parents[2])
+"""Where the code of jobtest lies; nobody wants to see it in a stack."""
 
 BLOCKED = 1.0
 """Seconds without a turn of the loop after which the body that has it is told of."""
@@ -138,9 +142,12 @@ def _whose(frame: FrameType | None) -> tuple[Ticket | None, str]:
     """Return which phase a stack of the loop's thread belongs to, and its innermost part as text."""
     inner: list[tuple[FrameType, int]] = []
     while frame is not None:
+        if frame.f_code is FunctionCall._result.__code__:
+            return None, ""  # the body is over
         if frame.f_code is LoopLane._await.__code__:
             found: Any = frame.f_locals.get("ticket")
             return found, "".join(traceback.StackSummary.extract(reversed(inner)).format()).rstrip()
-        inner.append((frame, frame.f_lineno))
+        if not frame.f_code.co_filename.startswith(OURS):
+            inner.append((frame, frame.f_lineno))
         frame = frame.f_back
     return None, ""
