@@ -20,6 +20,7 @@ from jobtest.core.policies import (
 
 CHECKED = Job.of("a", check=True)
 DESCRIBED = Job.of("a", check=True, has_describe=True)
+LATE = Failure("timed out after 2 s")
 SELF_SEEN = Job.of("a", check=True, has_describe=True, own_value=True)
 RUN_ONLY = Job.of("a")
 GATE = Job.of("a", check=True, has_run=False)
@@ -176,6 +177,22 @@ ROWS = {
     "and then": (
         after(SELF_SEEN, Phase.DESCRIBE, Verdict.OK, reason="why"),
         Go(Phase.RECHECK, "why"),
+    ),
+    "a phase that timed out is tried again or fails, whatever the check would say": (
+        after(CHECKED, Phase.RUN, Verdict.TIMED_OUT, LATE),
+        failed("run timed out after 2 s", Kind.TIMEOUT, LATE),
+    ),
+    "a check that timed out is no check that does not hold": (
+        after(CHECKED, Phase.CHECK, Verdict.TIMED_OUT, LATE),
+        failed("check timed out after 2 s", Kind.TIMEOUT, LATE),
+    ),
+    "a body that goes on is not tried again: never two at once": (
+        after(CHECKED, Phase.RUN, Verdict.ABANDONED, LATE),
+        End(Outcome.FAILED, "run timed out after 2 s", Kind.TIMEOUT),
+    ),
+    "a phase whose process died is tried again or fails": (
+        after(CHECKED, Phase.RECHECK, Verdict.CRASHED, LATE),
+        failed("recheck timed out after 2 s", Kind.CRASHED, LATE),
     ),
     "it is described once": (
         after(SELF_SEEN, Phase.RECHECK, Verdict.OK, reason="why"),

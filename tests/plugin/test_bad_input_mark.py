@@ -21,6 +21,21 @@ WRONG = {
     "inputs": ("must be a name or a list of names", 3, None, [1], {"a": "b"}),
     "outputs": ("must be a name or a list of names", 3, None, True, [1]),
     "on_crash": ("must be 'run' or 'fail'", "stop", None, True, ["fail"]),
+    "executor": ("must be 'thread' or 'process'", "dask", "", 1, True, ["thread"]),
+    "isolate": ("must be True or False", 1, "yes", None),
+    "timeout": ("must be a number of seconds > 0", 0, -1, "60", True, float("inf"), float("nan"), [1]),
+    "memory": (
+        "must be a number of bytes of at least 64M, e.g. '512M' or '2G'",
+        0,
+        "",
+        "512 apples",
+        "63M",
+        -1,
+        "-1G",
+        1.5,
+        True,
+        [1],
+    ),
 }
 CASES = [
     pytest.param(key.partition("=")[0], value, rule, id=f"{key}-{value!r}")
@@ -50,6 +65,24 @@ def test_an_amount_of_a_resource_is_a_whole_number_from_one(amount):
     assert problem.what == f"job 'build': resources['db']={amount!r} must be a whole number >= 1"
 
 
+@pytest.mark.parametrize(
+    ("given", "amount"),
+    [("512M", 512 << 20), ("2G", 2 << 30), ("2GiB", 2 << 30), ("64 mb", 64 << 20), (1 << 30, 1 << 30)],
+)
+def test_memory_is_read_with_its_unit(given, amount):
+    from jobtest.plugin.mark import read_marks
+
+    options, problems = read_marks([pytest.mark.job(memory=given).mark], "build", "")
+    assert (options.memory, options.executor, problems) == (amount, "process", [])
+
+
+@pytest.mark.parametrize("more", [{"isolate": True}, {"memory": "1G"}])
+def test_what_needs_a_process_does_not_go_with_a_thread(more):
+    problem = told({"executor": "thread", **more})
+    (key,) = more
+    assert problem.what == f"job 'build': {key} needs a process, and executor='thread' says otherwise"
+
+
 def test_every_keyword_has_a_row_here():
     import inspect
 
@@ -65,8 +98,8 @@ def test_every_keyword_has_a_row_here():
         ("need", "did you mean 'needs'?"),
         (
             "xyz",
-            "keywords are: after, always, inputs, needs, on_crash, on_failure, outputs, priority, resources, "
-            "retries, retry_backoff, retry_delay, ...",
+            "keywords are: after, always, executor, inputs, isolate, memory, needs, on_crash, on_failure, "
+            "outputs, priority, resources, ...",
         ),
     ],
 )
