@@ -96,6 +96,8 @@ class Verdict(Enum):
     TIMED_OUT = "timed_out"
     ABANDONED = "abandoned"
     """Timed out, and its body cannot be ended: it goes on in this process."""
+    NOT_BEGUN = "not_begun"
+    """Interrupted before its body was called."""
     CRASHED = "crashed"
     """Its process ended before it answered."""
 

@@ -19,7 +19,7 @@ value is wanted and there is none |
 | describe | raised | end `failed (run_error)` |
 | any | timed_out, crashed | try again or end `failed (timeout)`, `failed (crashed)` |
 | any | abandoned | end `failed (timeout)`: never two live bodies of one job |
-| any | skipped, unknown, interrupted | end `skipped`, `unknown`, `cancelled` |
+| any | skipped, unknown, interrupted, not_begun | end `skipped`, `unknown`, `cancelled` |
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def next_step(job: Job, progress: Progress, ended: PhaseEnded) -> Step:
             return End(Outcome.SKIPPED, said)
         case Verdict.UNKNOWN:
             return End(Outcome.UNKNOWN, said)
-        case Verdict.INTERRUPTED:
+        case Verdict.INTERRUPTED | Verdict.NOT_BEGUN:
             return End(Outcome.CANCELLED, said or "interrupted", Kind.CANCELLED)
         case Verdict.TIMED_OUT:
             end = End(Outcome.FAILED, f"{ended.phase.value} {said}", Kind.TIMEOUT)

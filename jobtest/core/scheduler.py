@@ -54,7 +54,9 @@ from jobtest.core.queue import ReadyQueue
 
 __all__ = ["Scheduler", "State"]
 
-NOT_ENTERED = frozenset({Verdict.SETUP_ERROR, Verdict.WOULD_RUN, Verdict.UNKNOWN, Verdict.DRIFTED})
+NOT_ENTERED = frozenset(
+    {Verdict.SETUP_ERROR, Verdict.NOT_BEGUN, Verdict.WOULD_RUN, Verdict.UNKNOWN, Verdict.DRIFTED}
+)
 
 
 def no_jitter(_: str, __: int) -> float:

@@ -142,6 +142,11 @@ class Engine:
         return self._interrupted
 
     @property
+    def stop_reason(self) -> str:
+        """Why nothing new starts, or empty."""
+        return self._stop_reason
+
+    @property
     def aborted(self) -> bool:
         """Whether somebody asked so twice."""
         return self._aborted
@@ -351,7 +356,7 @@ class Engine:
         self._active[event.job] = ticket
         if self.lost is not None or self._aborted:
             why = "not started: the state is lost" if self.lost is not None else "interrupted twice"
-            self._finished(ticket, Result(Verdict.INTERRUPTED, Failure(why)))
+            self._finished(ticket, Result(Verdict.NOT_BEGUN, Failure(why)))
             return
         self._starting = ticket
         try:
@@ -412,7 +417,8 @@ class Engine:
         job = ticket.job
         del self._active[job.id]
         self._ending.pop(ticket.key, None)
-        if self._interrupted and isinstance(result.error, KeyboardInterrupt):
+        interrupted = self._interrupted and isinstance(result.error, KeyboardInterrupt)
+        if interrupted and result.verdict is not Verdict.NOT_BEGUN:
             result = Result(Verdict.INTERRUPTED, Failure("interrupted"), output=result.output)
         output, digest = result.output or NOTHING, ""
         if ticket.phase is Phase.RUN and result.verdict not in NOT_ENTERED:

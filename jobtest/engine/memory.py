@@ -28,6 +28,7 @@ from jobtest.core.kept_plan import plan_to_data
 from jobtest.core.model import EdgeKind, Job, Outcome, Phase, Verdict
 from jobtest.core.past import Past
 from jobtest.core.planner import Plan
+from jobtest.core.scheduler import NOT_ENTERED
 from jobtest.core.summary import JobRecord, Summary
 from jobtest.state.codec import Home, NotStorable, decode, encode
 from jobtest.state.store import (
@@ -93,6 +94,7 @@ class Memory:
         self._lock = threading.RLock()
         self._known: set[str] = set()
         self._owing: set[str] = set()
+        self._owed = {one.job for one in store.owed()}  # by earlier runs
         self._files: dict[str, Mapping[str, str]] = {}
         self._checkpoints = store.checkpoints()  # read now: later it would commit what is written by then
         self._plan: Plan
@@ -120,6 +122,9 @@ class Memory:
                 self._keep(entry, at_once=job.has_cleanup or job.once)
             case PhaseStarted(phase=Phase.CLEANUP) | RetryPlanned() | RunStopped():
                 self._keep(entry)
+            case PhaseEnded(phase=Phase.RUN):
+                self._run_ended(event)
+                self._write(entry)
             case PhaseEnded(phase=Phase.CLEANUP):
                 if event.verdict is Verdict.OK:
                     self._owing.discard(event.job)
@@ -139,6 +144,14 @@ class Memory:
                 self._keep(RunKept(ended), entry, at_once=True)
             case _:
                 self._write(entry)
+
+    def _run_ended(self, event: PhaseEnded) -> None:
+        """Take back what was written for a body that was not entered after all."""
+        if event.verdict not in NOT_ENTERED:
+            self._owed.add(event.job)
+        elif event.job in self._owing and event.job not in self._owed:
+            self._owing.discard(event.job)
+            self._write(CleanupDone(event.job))
 
     def put(self, job: Job, value: object) -> tuple[str, str]:
         """Keep a value; return its digest, and why it cannot be stored if it cannot."""

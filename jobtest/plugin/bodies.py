@@ -308,7 +308,7 @@ class JobBodies:
 
     def _set_up_failed(self, item: JobItem, ticket: Ticket, error: BaseException) -> Result:
         if isinstance(error, KeyboardInterrupt) and self.engine.interrupted:
-            return Result(Verdict.INTERRUPTED, Failure("interrupted"), error=error)
+            return Result(Verdict.NOT_BEGUN, Failure("interrupted"), error=error)
         if isinstance(error, pytest.skip.Exception):
             return _skipped(ticket, error.msg or "skipped")
         self._heed_exit(error)

@@ -7,9 +7,10 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Generator, Iterable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,7 +24,6 @@ from jobtest.engine.clock import SystemClock, new_run_id
 from jobtest.engine.describe import describe_run, owner_of
 from jobtest.engine.executors.dry import DriftExecutor, PlanExecutor
 from jobtest.engine.executors.lanes import Lanes
-from jobtest.engine.executors.process.lane import ProcessLane
 from jobtest.engine.executors.protocol import Executor, Inbox
 from jobtest.engine.interrupts import ctrl_c, ended_from_outside
 from jobtest.engine.loop import Engine, Observer
@@ -31,7 +31,6 @@ from jobtest.engine.memory import Memory
 from jobtest.plugin import builtin, fixtures
 from jobtest.plugin.applied import Silence, as_saved, saved_plan
 from jobtest.plugin.asked import Asked
-from jobtest.plugin.away import attach, process_lane
 from jobtest.plugin.beside import Decorator, Spare
 from jobtest.plugin.bodies import JobBodies
 from jobtest.plugin.checkpoint import memory_key
@@ -39,6 +38,7 @@ from jobtest.plugin.collect import JobItem, JobModule, problems_key, sources_key
 from jobtest.plugin.facts import attempt_key
 from jobtest.plugin.files import ReportFiles
 from jobtest.plugin.hidden import is_job_file, warn_if_hidden
+from jobtest.plugin.isolated import Crossing
 from jobtest.plugin.options import Options, read_options, select
 from jobtest.plugin.output import OutputRoom
 from jobtest.plugin.project import Project, build_project
@@ -47,6 +47,9 @@ from jobtest.plugin.replay import Replay, wants_full
 from jobtest.plugin.terminal import PhaseLines, Terminal
 from jobtest.state.memory import MemoryStore
 from jobtest.state.store import RunRecord, Store
+
+if TYPE_CHECKING:
+    from jobtest.engine.executors.process.lane import ProcessLane
 
 __all__ = ["Orchestration", "configure"]
 
@@ -309,7 +312,7 @@ class Orchestration:
         if session.shouldfail:
             raise session.Failed(session.shouldfail)
         if self.engine is not None and self.engine.interrupted:
-            raise session.Interrupted(self.engine.summary.stopped)
+            raise session.Interrupted(self.engine.stop_reason)
         if session.shouldstop:
             raise session.Interrupted(session.shouldstop)
         return True
@@ -325,6 +328,10 @@ class Orchestration:
     ) -> AbstractContextManager[tuple[Inbox, ProcessLane | None]]:
         assert self.project is not None
         assert self.memory is not None
+        if not any(job.isolated for job in plan.graph):
+            return nullcontext((Inbox(), None))
+        from jobtest.plugin.away import process_lane
+
         lineage = self._record(plan).lineage or self.run_id
         return process_lane(session, self.project, plan, self.memory.home, self.run_id, lineage)
 
@@ -333,7 +340,8 @@ class Orchestration:
         room = OutputRoom(self.config, threads=self.options.workers > 1)
         replay = Replay(session, full=bool(wants_full(self.config)), run_id=self.run_id)
         bodies = self._bodies(session, plan, room, replay)
-        attach(bodies, lane, self.memory.home)
+        if lane is not None:
+            bodies.away = Crossing(bodies, self.memory.home), lane
         self.config.pluginmanager.register(Decorator(replay), "jobtest-decorator")
         observers: list[Observer] = [Spare()]
         if self.config.get_verbosity() > 1:
@@ -416,7 +424,8 @@ class Orchestration:
         assert self.memory is not None
         room = OutputRoom(self.config, threads=self.options.workers > 1)
         bodies = self._bodies(session, asked, room, Silence())
-        attach(bodies, lane, self.memory.home)
+        if lane is not None:
+            bodies.away = Crossing(bodies, self.memory.home), lane
         memory = self.config.stash[memory_key] = Memory(
             MemoryStore(), self._record(asked), homes=self.memory.home, recalled=self.memory.values
         )
@@ -432,7 +441,7 @@ class Orchestration:
         with room.open(self._first(session)), ctrl_c(engine, lambda: room.inside):
             summary = engine.run()
         if engine.interrupted:
-            raise session.Interrupted(summary.stopped)
+            raise session.Interrupted(engine.stop_reason)
         for item in session.items:
             if isinstance(item, JobItem):
                 item.recorded.clear()

@@ -116,7 +116,8 @@ class Terminal:
             if lines:
                 terminalreporter.section(title)
                 terminalreporter.write("".join(f"{line}\n" for line in lines))
-        if self._of.memory is not None and self._of.options.keep:
+        aborted = self._of.engine is not None and self._of.engine.aborted
+        if self._of.memory is not None and (self._of.options.keep or aborted):
             lines = self._of.memory.still_owed()
             terminalreporter.write("".join(f"{line}\n" for line in lines))
         written = [f"written: {file}" for file in self._of.files.written]

@@ -453,3 +453,19 @@ def test_a_failing_cleanup_changes_no_outcome_and_keeps_no_other_from_running():
     assert summary.totals() == {Outcome.CHANGED: 2}
     assert [span.job for span in executor.spans if span.phase is Phase.CLEANUP] == ["b", "a"]
     assert sum(isinstance(entry.event, JobEnded) for entry in store.entries("r")) == 2
+
+
+@pytest.mark.parametrize("verdict", [Verdict.SETUP_ERROR, Verdict.NOT_BEGUN])
+def test_a_body_that_was_not_entered_owes_no_cleanup(verdict):
+    store = MemoryStore()
+    simulate(plan_of(Job.of("a", has_cleanup=True)), said({"a run": verdict}), store=store, run_id="r")
+    assert store.owed() == []
+
+
+def test_an_attempt_that_was_not_entered_leaves_owed_what_the_one_before_owes():
+    store = MemoryStore()
+    job = Job.of("a", has_cleanup=True, retry=Retry(retries=1))
+    acts = iter([Act(RAISED), Act(Verdict.SETUP_ERROR), Act(RAISED)])
+    summary, _ = simulate(plan_of(job), lambda _: next(acts), store=store, run_id="r")
+    assert len(summary.jobs["a"].attempts) == 2
+    assert [one.job for one in store.owed()] == ["a"], "its cleanup failed"
