@@ -6,7 +6,6 @@ raises is switched off and named once.
 
 from __future__ import annotations
 
-import heapq
 import random
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -37,6 +36,7 @@ from jobtest.core.summary import Summary
 from jobtest.engine.bodies import TAIL, Bodies
 from jobtest.engine.calls import NO_VALUE, Call, Isolated, Key, Output, Result, Ticket, timed_out
 from jobtest.engine.clock import Clock, SystemClock, new_run_id
+from jobtest.engine.deadlines import Deadlines
 from jobtest.engine.executors.protocol import Executor
 from jobtest.engine.memory import Memory
 from jobtest.state.memory import MemoryStore
@@ -128,11 +128,10 @@ class Engine:
         self.unkept: list[str] = []
         self._deadline: float | None = None
         self._abort_until: float | None = None
-        self._due: list[tuple[float, int, Ticket]] = []
+        self._deadlines = Deadlines()
         self._ending: dict[Key, Result] = {}
         self._left: list[Ticket] = []
         self._stuck_until: float | None = None
-        self._seen = 0
 
     # --- from outside ---
 
@@ -260,8 +259,7 @@ class Engine:
     def _heed_time(self) -> None:
         """End what has had its time, and leave behind what does not end."""
         now = self._clock.now()
-        while self._due and self._due[0][0] <= now:
-            ticket = heapq.heappop(self._due)[2]
+        while (ticket := self._deadlines.pop(now)) is not None:
             if self._active.get(ticket.job.id) is not ticket:
                 continue
             ending = self._ending.get(ticket.key)
@@ -274,7 +272,7 @@ class Engine:
         """Have a phase ended; what it comes to then is `result`."""
         if self._executor.cancel(ticket):
             self._ending[ticket.key] = result
-            self._when(self._clock.now() + LONGEST_GOODBYE, ticket)
+            self._deadlines.add(self._clock.now() + LONGEST_GOODBYE, ticket)
         else:
             self._leave(ticket, result)
 
@@ -290,10 +288,6 @@ class Engine:
         self._left.append(ticket)
         self._finished(ticket, Result(result.verdict, failure, output=output))
 
-    def _when(self, at: float, ticket: Ticket) -> None:
-        self._seen += 1
-        heapq.heappush(self._due, (at, self._seen, ticket))
-
     def _patience(self) -> float | None:
         """Return how long there is nothing to do but wait: until a time is over, or something arrives."""
         now = self._clock.now()
@@ -303,8 +297,9 @@ class Engine:
             waits.append(self._deadline - now)
         if self._abort_until is not None:
             waits.append(self._abort_until - now)
-        if self._due and self._active:
-            waits.append(self._due[0][0] - now)
+        due = self._deadlines.next() if self._active else None
+        if due is not None:
+            waits.append(due - now)
         if not waits and not self._active:
             waits.append(self._patience_for_left(now) - now)
         return max(0.0, min(waits)) if waits else None
@@ -364,7 +359,7 @@ class Engine:
         finally:
             self._starting = None
         if ticket.job.timeout is not None and not self._executor.keeps_time(ticket):
-            self._when(self._clock.now() + ticket.job.timeout, ticket)
+            self._deadlines.add(self._clock.now() + ticket.job.timeout, ticket)
 
     def _prepare(self, ticket: Ticket) -> Call | Isolated | Result:
         job = ticket.job
