@@ -32,6 +32,9 @@ class Bodies(Protocol):
     def attempt_over(self, job: str) -> None:
         """Let go of what an attempt held, another attempt will follow."""
 
+    def at_once(self, job: str) -> bool:
+        """Tell whether the end of a job is to be seen to before anything else begins, as that takes time."""
+
     def job_over(self, job: str) -> None:
         """Let go of what a job held and report it: it has ended."""
 

@@ -1,7 +1,6 @@
 """The loop: asks the scheduler what is to be done, writes it down, does it.
 
-Journal first, then the scheduler, then observers. A store that cannot write stops the run; an observer that
-raises is switched off and named once.
+A store that cannot write stops the run.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from jobtest.core.errors import StateLost
 from jobtest.core.events import (
     AttemptSuspended,
     BodyEnded,
-    Entry,
     Event,
     JobEnded,
     PhaseEnded,
@@ -38,6 +36,7 @@ from jobtest.engine.calls import NO_VALUE, Call, Isolated, Key, Output, Result, 
 from jobtest.engine.clock import Clock, SystemClock, new_run_id
 from jobtest.engine.deadlines import Deadlines
 from jobtest.engine.executors.protocol import Executor
+from jobtest.engine.journal import Journal, Observer
 from jobtest.engine.memory import Memory
 from jobtest.state.memory import MemoryStore
 from jobtest.state.store import Change, RunRecord, Store
@@ -45,7 +44,6 @@ from jobtest.state.store import Change, RunRecord, Store
 __all__ = ["Engine", "Observer", "failed"]
 
 T = TypeVar("T")
-Observer = Callable[[Entry], None]
 NOTHING = Output()
 
 LONGEST_GOODBYE = 5.0
@@ -78,7 +76,6 @@ class Engine:
             behind and holds what they need.
 
     Attributes:
-        unkept: How jobs ended after the state was lost: label and outcome. It is on no record.
         over: The run has come to its end; only reports are left to be written.
 
     Raises:
@@ -105,11 +102,9 @@ class Engine:
         self.plan = plan
         self.summary = Summary(plan)
         self.values: dict[str, object] = self.summary.values
-        self.switched_off: list[tuple[Observer, Exception]] = []
         self._bodies = bodies
         self._executor = executor
         self._clock = clock or SystemClock()
-        self._observers = list(observers)
         self._workers = workers
         self._grace = grace
         self.run_id = run_id or (memory.record.id if memory else new_run_id(self._clock.now()))
@@ -119,13 +114,21 @@ class Engine:
             plan, capacity=workers, resources=resources, retry_limit=retry_limit, chance=self._chance
         )
         self._calls: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
-        self._seq = 0
+        self._journal = Journal(
+            self.memory,
+            self._scheduler,
+            self.summary,
+            bodies,
+            self._clock,
+            observers,
+            self.run_id,
+            self._stopped,
+        )
         self._active: dict[str, Ticket] = {}
         self._entered = {id for id, one in plan.decisions.items() if _was_cut_short(one.resumed)}
         self._stop_reason = ""
         self._interrupted = self._aborted = self.over = False
         self._starting: Ticket | None = None
-        self.unkept: list[str] = []
         self._deadline: float | None = None
         self._abort_until: float | None = None
         self._deadlines = Deadlines()
@@ -180,6 +183,22 @@ class Engine:
         self._grace = self._grace if grace is None else min(self._grace, grace)
         self.stop(reason)
 
+    def _stopped(self, reason: str) -> str:
+        """Stop if there is a reason; return why the run is to stop, or empty."""
+        if reason:
+            self.stop(reason)
+        return self._stop_reason
+
+    @property
+    def unkept(self) -> Sequence[str]:
+        """How jobs ended after the state was lost: label and outcome. It is on no record."""
+        return self._journal.unkept
+
+    @property
+    def switched_off(self) -> Sequence[tuple[Observer, Exception]]:
+        """Observers that raised, and what."""
+        return self._journal.switched_off
+
     def on_main(self, function: Callable[[], T]) -> T:
         """Call a function on the thread of the loop and return its value; for bodies on other threads."""
         future: Future[T] = Future()
@@ -200,7 +219,8 @@ class Engine:
         """
         scheduler = self._scheduler
         self.memory.begin(self.plan, changes)
-        self._append(RunStarted(self.plan.command, len(self.plan.graph), self._workers))
+        self._journal.append(RunStarted(self.plan.command, len(self.plan.graph), self._workers))
+        self._journal.settle()
         try:
             while not scheduler.done:
                 self._heed_stop()
@@ -214,23 +234,27 @@ class Engine:
                         command = None
                 if command is not None:
                     self._carry_out(command)
+                if command is None:
+                    self._journal.settle()
                 if command is None or self._active:
                     self._collect(0.0 if command is not None else self._patience())
         finally:
             self._executor.close()
             self.over = True
+        self._journal.settle()
         self._bodies.run_over()
         return self.summary
 
     def end(self, exit_status: int) -> None:
         """Write down how the run ended."""
-        self._append(RunEnded(exit_status))
+        self._journal.append(RunEnded(exit_status))
+        self._journal.settle()
 
     # --- the loop ---
 
     def _heed_stop(self) -> None:
         if self._stop_reason and not self._scheduler.stopped:
-            self._append(RunStopped(self._stop_reason))
+            self._journal.append(RunStopped(self._stop_reason))
         if self._interrupted and self._deadline is None:
             self._deadline = self._clock.now() + self._grace
         if self._deadline is not None and self._clock.now() >= self._deadline:
@@ -324,7 +348,7 @@ class Engine:
                 self._left = [one for one in self._left if one is not ticket]
                 self._stuck_until = None
                 if self.summary.jobs[ticket.job.id].lingers:
-                    self._append(BodyEnded(ticket.job.id))
+                    self._journal.append(BodyEnded(ticket.job.id))
 
         while not self._calls.empty():
             function, future = self._calls.get()
@@ -337,21 +361,21 @@ class Engine:
         if isinstance(event, PhaseStarted):
             self._start(event)
             return
-        self._append(event)
+        self._journal.append(event)
         match event:
-            case JobEnded():
-                self._bodies.job_over(event.job)
+            case JobEnded() if event.outcome not in GOOD or self._bodies.at_once(event.job):
+                self._journal.settle()
             case RetryPlanned() | AttemptSuspended():
                 self.values.pop(event.job, None)
                 self._bodies.attempt_over(event.job)
 
     def _start(self, event: PhaseStarted) -> None:
-        self._append(event)
+        self._journal.append(event)
         ticket = Ticket(self.plan.graph[event.job], event.attempt, event.phase)
         self._active[event.job] = ticket
-        if self.lost is not None or self._aborted:
-            why = "not started: the state is lost" if self.lost is not None else "interrupted twice"
-            self._finished(ticket, Result(Verdict.NOT_BEGUN, Failure(why)))
+        why_not = self._why_not(ticket, self._journal.settle())
+        if why_not:
+            self._finished(ticket, Result(Verdict.NOT_BEGUN, Failure(why_not)))
             return
         self._starting = ticket
         try:
@@ -360,6 +384,15 @@ class Engine:
             self._starting = None
         if ticket.job.timeout is not None and not self._executor.keeps_time(ticket):
             self._deadlines.add(self._clock.now() + ticket.job.timeout, ticket)
+
+    def _why_not(self, ticket: Ticket, stop: str) -> str:
+        """Return why a phase that was about to start does not, after all."""
+        if self.lost is not None:
+            return "not started: the state is lost"
+        if self._aborted:
+            return "interrupted twice"
+        begins = ticket.phase in (Phase.CHECK, Phase.RUN) and not self._scheduler.stopped
+        return stop if begins else ""
 
     def _prepare(self, ticket: Ticket) -> Call | Isolated | Result:
         job = ticket.job
@@ -423,7 +456,7 @@ class Engine:
             digest, why = self.memory.put(job, result.value)
             if why and self._is_wanted(job):
                 output = replace(output, notes=[*output.notes, f"its value is kept for this run only: {why}"])
-        self._append(
+        self._journal.append(
             PhaseEnded(
                 job.id,
                 ticket.attempt,
@@ -439,43 +472,12 @@ class Engine:
             )
         )
         if ticket.phase in TAIL:
+            self._journal.settle()
             self._bodies.tail_over(job.id, result, earlier=not ticket.attempt)
 
     def _is_wanted(self, job: Job) -> bool:
         down = self.plan.graph.downstream(job.id)
         return job.own_value or any(kind is EdgeKind.VALUE for _, kind in down)
-
-    def _append(self, event: Event) -> None:
-        entry = Entry(self._seq, self._clock.now(), self.run_id, event)
-        if isinstance(event, JobEnded):
-            found = self._bodies.files(event.job)
-            if found is not None:
-                self.memory.files(event.job, found)
-        self.memory.entry(entry, self.summary, self._scheduler.inputs.taken)
-        if self.lost is not None:
-            self.stop(f"the state is lost: {self.lost.problem.what}")
-            if isinstance(event, JobEnded) and event.outcome is not Outcome.CANCELLED:
-                self.unkept.append(f"{self.plan.graph[event.job].label} {event.outcome.value}")
-        self._seq += 1
-        self._scheduler.apply(event, entry.at)
-        self.summary.apply(self._as_told(entry))
-        for observer in self._observers:
-            try:
-                observer(entry)
-            except Exception as error:  # noqa: BLE001 - whatever an observer does, the run goes on
-                self.switched_off.append((observer, error))
-        if self.switched_off:
-            broken = [observer for observer, _ in self.switched_off]
-            self._observers = [observer for observer in self._observers if observer not in broken]
-
-    def _as_told(self, entry: Entry) -> Entry:
-        """Return what may be reported of an entry: nothing is said to be done that is on no record (G2)."""
-        event = entry.event
-        if self.lost is None or not isinstance(event, JobEnded) or event.outcome not in GOOD:
-            return entry
-        reason = f"it is {event.outcome.value}, and that is on no record: the state is lost"
-        told = replace(event, outcome=Outcome.CANCELLED, reason=reason)
-        return replace(entry, event=told)
 
     def _chance(self, job: str, attempt: int) -> float:
         return random.Random(f"{self._seed} {job} {attempt}").random()

@@ -1,7 +1,7 @@
 """What a run writes down and what it knows from earlier ones, over a store.
 
 Each entry of the journal is written here, with what belongs to it (values, what is known of a job from now
-on, cleanups that are owed), and committed before anybody acts on it: the intent to run a body before the
+on, cleanups that are owed). `commit` comes before anybody acts on it: the intent to run a body before the
 body, the end of a job before it is reported (PRODUCT 8.2).
 """
 
@@ -93,6 +93,7 @@ class Memory:
         self._store, self._homes = store, homes
         self._lock = threading.RLock()
         self._known: set[str] = set()
+        self._promised: bool | None = None
         self._owing: set[str] = set()
         self._owed = {one.job for one in store.owed()}  # by earlier runs
         self._files: dict[str, Mapping[str, str]] = {}
@@ -105,7 +106,7 @@ class Memory:
         self._plan, self._changes = plan, changes
 
     def entry(self, entry: Entry, summary: Summary, taken: Callable[[str], Mapping[str, str]]) -> None:
-        """Write an entry with what belongs to it, and commit what others are going to rely on.
+        """Write an entry with what belongs to it; `commit` keeps it.
 
         Args:
             entry: The entry.
@@ -119,9 +120,9 @@ class Memory:
                 if job.has_cleanup and job.id not in self._owing:
                     self._owing.add(job.id)
                     self._write(CleanupOwed(job.id, entry.run))
-                self._keep(entry, at_once=job.has_cleanup or job.once)
+                self._promise(entry, at_once=job.has_cleanup or job.once)
             case PhaseStarted(phase=Phase.CLEANUP) | RetryPlanned() | RunStopped():
-                self._keep(entry)
+                self._promise(entry)
             case PhaseEnded(phase=Phase.RUN):
                 self._run_ended(event)
                 self._write(entry)
@@ -129,19 +130,19 @@ class Memory:
                 if event.verdict is Verdict.OK:
                     self._owing.discard(event.job)
                     self._write(CleanupDone(event.job))
-                self._keep(entry, at_once=True)
+                self._promise(entry, at_once=True)
             case JobEnded():
                 job = self._plan.graph[event.job]
                 self._ended(job, event, entry, summary.jobs[job.id], taken)
-                self._keep(entry, at_once=job.once)
+                self._promise(entry, at_once=job.once)
             case RunStarted():
                 self.record = replace(self.record, jobs=len(self._plan.graph), started_at=entry.at)
                 text = json.dumps(plan_to_data(self._plan), separators=(",", ":"), default=repr)
-                self._keep(RunKept(self.record, text), *self._changes, entry, at_once=True)
+                self._promise(RunKept(self.record, text), *self._changes, entry, at_once=True)
             case RunEnded():
                 totals = {outcome.value: number for outcome, number in summary.totals().items()}
                 ended = replace(self.record, ended_at=entry.at, exit_status=event.exit_status, totals=totals)
-                self._keep(RunKept(ended), entry, at_once=True)
+                self._promise(RunKept(ended), entry, at_once=True)
             case _:
                 self._write(entry)
 
@@ -183,21 +184,28 @@ class Memory:
         """
         with self._lock:
             self.checkpoints(job)[key] = text
-            self._keep(CheckpointKept(job, key, text), at_once=True)
+            self._promise(CheckpointKept(job, key, text), at_once=True)
+            self.commit()
             if self.lost is not None:
                 raise self.lost
 
     # --- writing ---
 
-    def _keep(self, *changes: Change, at_once: bool = False) -> None:
-        """Write changes and commit everything that has been written."""
+    def commit(self) -> None:
+        """Commit what others are going to rely on, with all that was written before."""
+        if self._promised is None or self.lost is not None:
+            return
+        at_once, self._promised = self._promised, None
+        try:
+            with self._lock:
+                self._store.commit(at_once=at_once)
+        except (StateLost, OSError) as error:
+            self._lose(error)
+
+    def _promise(self, *changes: Change, at_once: bool = False) -> None:
+        """Write changes that others are going to rely on; `at_once` as for the commit."""
         self._write(*changes)
-        if self.lost is None:
-            try:
-                with self._lock:
-                    self._store.commit(at_once=at_once)
-            except (StateLost, OSError) as error:
-                self._lose(error)
+        self._promised = at_once or bool(self._promised)
 
     def _write(self, *changes: Change) -> None:
         if self.lost is None:

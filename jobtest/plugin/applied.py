@@ -24,6 +24,7 @@ class Silence:
     """Takes the place of a replay where nobody is to hear of what comes of the jobs."""
 
     enough = ""
+    full = False
 
     def keep(self, item: JobItem, when: Literal["setup", "teardown"], output: Output) -> None:
         """Drop what was printed."""

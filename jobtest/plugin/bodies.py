@@ -136,6 +136,11 @@ class JobBodies:
             if closed.error is not None:
                 self._torn.setdefault(item.id_, []).append(closed.error)
 
+    def at_once(self, job: str) -> bool:
+        """Tell whether something is to be torn down, or other plugins are going to hear of the job."""
+        item = self._project.items[job]
+        return self._replay.full or self._state.holds(item) or self.engine.plan.graph[job].isolated
+
     def job_over(self, job: str) -> None:
         """Tear down and report a job that has ended; its last report waits for what it still owes.
 

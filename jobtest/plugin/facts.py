@@ -66,6 +66,9 @@ class RunFacts(Protocol):
 class Reports(Protocol):
     """Where what comes of jobs is told."""
 
+    full: bool
+    """Whether plugins take part in each report, which may take its time."""
+
     @property
     def enough(self) -> str:
         """Why to stop, or empty."""

@@ -66,7 +66,7 @@ class Replay:
     """
 
     def __init__(self, session: pytest.Session, *, full: bool, run_id: str) -> None:
-        self._session, self._full, self._run_id = session, full, run_id
+        self._session, self.full, self._run_id = session, full, run_id
         self._records: dict[str, JobRecord] = {}
         self._outputs: dict[str, list[tuple[str, Output]]] = {}
         self._waiting: set[str] = set()
@@ -86,7 +86,7 @@ class Replay:
         """Report a job that has ended; with `whole` false its last report comes with `torn_down`."""
         self._records[item.id_] = record
         self._record(item, record, errors)
-        if self._full:
+        if self.full:
             failed = record.outcome is Outcome.FAILED
             if whole or (failed and self._session.config.option.usepdb):
                 self._replay(item)
@@ -103,7 +103,7 @@ class Replay:
     def torn_down(self, item: JobItem, record: JobRecord) -> None:
         """Report the rest of a job."""
         self._waiting.discard(item.id_)
-        if not self._full:
+        if not self.full:
             self._finish(item, None)
         elif not (record.outcome is Outcome.FAILED and self._session.config.option.usepdb):
             self._replay(item)

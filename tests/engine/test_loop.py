@@ -298,7 +298,7 @@ def test_bodies_are_told_when_attempts_jobs_and_tails_are_over():
 def test_a_stop_lets_what_runs_come_to_its_end():
     plan = plan_of(Job.of("a", check=True, has_cleanup=True), Job.of("b"))
     engine, executor, _ = engine_of(plan, {"a check": NO, "a run": Act(seconds=1000)})
-    engine._observers.append(lambda entry: engine.stop("enough") if entry.seq == 3 else None)
+    engine._journal.observers.append(lambda entry: engine.stop("enough") if entry.seq == 3 else None)
     summary = engine.run()
     assert {id: record.outcome for id, record in summary.jobs.items()} == {
         "a": Outcome.CHANGED,
@@ -316,7 +316,7 @@ def interrupted_at(engine, job, phase):
         if isinstance(event, PhaseStarted) and (event.job, event.phase) == (job, phase):
             engine.interrupt("Ctrl-C")
 
-    engine._observers.append(observe)
+    engine._journal.observers.append(observe)
     return engine.run()
 
 
@@ -351,7 +351,7 @@ def test_an_interrupt_while_nothing_runs_needs_no_grace():
     engine, executor, _ = engine_of(
         plan_of(Job.of("a", retry=Retry(retries=1, delay=500))), {"a run": RAISED}
     )
-    engine._observers.append(
+    engine._journal.observers.append(
         lambda e: engine.interrupt("Ctrl-C") if isinstance(e.event, RetryPlanned) else None
     )
     begin = executor.clock.now()

@@ -250,7 +250,7 @@ def interrupted(engine, times, at, kind=PhaseStarted):
             for _ in range(times):
                 engine.interrupt("Ctrl-C")
 
-    engine._observers.append(observe)
+    engine._journal.observers.append(observe)
     return engine.run()
 
 
@@ -293,7 +293,7 @@ def test_after_one_interrupt_what_runs_has_the_grace_and_is_then_cancelled():
 def test_who_sends_sigterm_gets_an_end_in_time():
     executor = ScriptedExecutor(lasting({"a run": 100.0}))
     engine = Engine(plan_of(Job.of("a")), ScriptedBodies(), executor, clock=executor.clock, grace=60.0)
-    engine._observers.append(
+    engine._journal.observers.append(
         lambda entry: (
             engine.interrupt("SIGTERM", grace=5.0) if isinstance(entry.event, PhaseStarted) else None
         )
