@@ -119,7 +119,8 @@ def _before_upstream(project):
 def _not_said(project):
     """A job without a check that was under way when its run was killed is named by the run that goes on.
 
-    What is held open is not: it was done, and is opened again for those that still need it.
+    What is held open is not: it was done, and is opened again for those that still need it. Nor is what was
+    cleaned up: it was done, and is done again for those that still need it.
     """
     lives, last = {life.number: life for life in project.lives}, {}
     for line in project.ledger():
@@ -129,7 +130,9 @@ def _not_said(project):
             cut_short = before.phase == "run" and before.what in ("begin", "end")
             if cut_short and line.job not in running and "more" not in running:
                 yield f"{line}: it was under way, and nobody was told: {running!r}"
-        if line.job in UNCHECKED - {"server"} and line.phase != "cleanup":
+        if line.phase == "cleanup":
+            last.pop(line.job, None)
+        elif line.job in UNCHECKED - {"server"}:
             last[line.job] = line
 
 
