@@ -15,10 +15,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 from jobtest.engine.loop import Engine
 
-__all__ = ["ctrl_c", "ended_from_outside"]
+__all__ = ["ctrl_c", "ended_from_outside", "no_silent_exit"]
 
 SUPERVISED = 5.0
 """Seconds of grace at most after SIGTERM: what sends it sends SIGKILL a few seconds later."""
@@ -94,6 +95,30 @@ def ended_from_outside(engine: Engine, inside: Callable[[], bool]) -> Iterator[N
     finally:
         for number in taken:
             signal.signal(number, before[number])
+
+
+@contextmanager
+def no_silent_exit(engine: Engine) -> Iterator[None]:
+    """Keep `os._exit(0)` in a body on a thread from looking like success: it ends the run with status 3."""
+    real, run = os._exit, os.getpid()
+    stderr = os.dup(2)  # while a body is captured, 2 is something else
+
+    def told(status: int) -> NoReturn:
+        if os.getpid() != run:
+            real(status)  # in a fork of this process
+        running = ", ".join(engine.under_way()) or "nothing"
+        said = f"\nos._exit({status}) was called in the process of the run, while it ran: {running}\n"
+        fix = "  fix: isolate=True gives a job a process of its own, which it may end\n"
+        with suppress(OSError):
+            os.write(stderr, f"{said}{fix}".encode(errors="replace"))
+        real(3)
+
+    os._exit = told
+    try:
+        yield
+    finally:
+        os._exit = real
+        os.close(stderr)
 
 
 def _on_main() -> bool:

@@ -1,9 +1,10 @@
-"""What goes on beside a run: garbage collection in its place, and what reports say beyond pytest's."""
+"""What goes on beside a run: garbage collection in its place, a terminal that is gone, what reports say."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from jobtest.core.events import Entry, JobEnded
 from jobtest.plugin.collect import JobItem
 from jobtest.plugin.replay import Replay
 
-__all__ = ["Decorator", "Spare"]
+__all__ = ["Decorator", "Spare", "outlive_terminal"]
 
 SPARED = 1000
 """Jobs after which their records are spared by the garbage collector."""
@@ -50,3 +51,24 @@ class Decorator:
         if isinstance(item, JobItem):
             self._replay.decorate(item, report)
         return report
+
+
+def outlive_terminal(config: pytest.Config) -> None:
+    """Let a run go on in silence when nobody reads what it prints any more: `pytest ... | head`."""
+    if not config.pluginmanager.has_plugin("terminalreporter"):
+        return
+    writer: Any = config.get_terminal_writer()
+    gone = False
+
+    def guarded(write: Callable[..., None]) -> Callable[..., None]:
+        def written(*args: object, **kwargs: object) -> None:
+            nonlocal gone
+            if not gone:
+                try:
+                    write(*args, **kwargs)
+                except OSError:
+                    gone = True
+
+        return written
+
+    writer.write, writer.flush = guarded(writer.write), guarded(writer.flush)

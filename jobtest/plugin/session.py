@@ -25,13 +25,13 @@ from jobtest.engine.describe import describe_run, owner_of
 from jobtest.engine.executors.dry import DriftExecutor, PlanExecutor
 from jobtest.engine.executors.lanes import Lanes
 from jobtest.engine.executors.protocol import Executor, Inbox
-from jobtest.engine.interrupts import ctrl_c, ended_from_outside
+from jobtest.engine.interrupts import ctrl_c, ended_from_outside, no_silent_exit
 from jobtest.engine.loop import Engine, Observer
 from jobtest.engine.memory import Memory
 from jobtest.plugin import builtin, fixtures
 from jobtest.plugin.applied import Silence, as_saved, saved_plan
 from jobtest.plugin.asked import Asked
-from jobtest.plugin.beside import Decorator, Spare
+from jobtest.plugin.beside import Decorator, Spare, outlive_terminal
 from jobtest.plugin.bodies import JobBodies
 from jobtest.plugin.checkpoint import memory_key
 from jobtest.plugin.collect import JobItem, JobModule, problems_key, sources_key
@@ -118,6 +118,7 @@ class Orchestration:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Make room for what collection finds."""
+        outlive_terminal(self.config)
         session.stash[problems_key] = []
         session.stash[sources_key] = []
 
@@ -375,7 +376,8 @@ class Orchestration:
             raise pytest.UsageError(str(error)) from None
         self.engine = bodies.engine = engine
         self._until_told.enter_context(ended_from_outside(engine, lambda: room.inside))
-        with room.open(self._first(session)), ctrl_c(engine, lambda: room.inside):
+        inside = ctrl_c(engine, lambda: room.inside)
+        with room.open(self._first(session)), inside, no_silent_exit(engine):
             engine.run(self._found.changes)
         room.tell_warnings()
         if engine.lost is not None:

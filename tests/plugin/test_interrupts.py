@@ -144,6 +144,34 @@ def test_what_is_under_way_is_shown_on_demand(tmp_path):
     assert "most recent call first" in done.stderr
 
 
+@pytest.mark.parametrize("workers", ["-J1", "-J4"])
+def test_a_body_that_ends_the_process_of_the_run_does_not_make_it_a_success(tmp_path, workers):
+    (tmp_path / "job_it.py").write_text("import os\ndef job_a(): os._exit(0)\n")
+    command = [sys.executable, "-m", "pytest", "--orchestrate", "-p", "no:hypothesispytest", workers]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 3
+    assert "os._exit(0) was called in the process of the run, while it ran: a run" in done.stderr
+    assert "isolate=True" in done.stderr
+
+
+@pytest.mark.parametrize("workers", ["-J1", "-J4"])
+def test_a_run_whose_output_nobody_reads_any_more_goes_on(tmp_path, workers):
+    project = Project(tmp_path, "thread")
+    reads, writes = os.pipe()
+    os.close(reads)
+    command = [sys.executable, "-m", "pytest", "--orchestrate", "-v", "-p", "no:hypothesispytest", workers]
+    environment = {**os.environ, "RUN_PID": "0"}
+    with os.fdopen(writes, "w") as stream:
+        done = subprocess.run(
+            [*command, "--junitxml=o.xml"],
+            cwd=tmp_path, env=environment, stdout=stream, stderr=subprocess.PIPE, timeout=60, check=False,
+        )  # fmt: skip
+    assert project.cases() == ["job_a", "job_b"]
+    assert (tmp_path / "seen.txt").read_text().split("\n")[-3:] == ["cleanup b", "cleanup", ""]
+    assert done.returncode in (0, 120), done.stderr
+    assert b"INTERNALERROR" not in done.stderr
+
+
 def test_a_signal_that_the_parent_ignores_stays_ignored(tmp_path):
     project = Project(tmp_path, "thread")
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
