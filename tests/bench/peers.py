@@ -23,6 +23,7 @@ PROJECTS = HERE / ".work"
 REQUIREMENTS: dict[str, tuple[tuple[str, ...], str]] = {
     # environment: what pip is given, what must import
     "jobtest": (("-e", str(ROOT)), "import pytest, jobtest"),
+    "xdist": (("-e", str(ROOT), "pytest-xdist"), "import pytest, xdist"),
     "pytask": (("pytask",), "import pytask"),
     "doit": (("doit",), "import doit"),
     "luigi": (("luigi",), "import luigi"),
@@ -72,6 +73,12 @@ TOOLS = {
         environment="jobtest",
         write=scenarios.write_pytest,
         arguments=PLAIN,
+        proof=lambda jobs: said(r"\b{} passed", jobs),
+    ),
+    "xdist": Tool(
+        environment="xdist",
+        write=scenarios.write_pytest,
+        arguments=(*PLAIN, "-n", "2"),
         proof=lambda jobs: said(r"\b{} passed", jobs),
     ),
     "pytask": Tool(

@@ -20,10 +20,11 @@ from bench import Bench
 from compare import SCENARIOS as COMPARED
 from history import SCENARIOS as HISTORY
 from inside import SCENARIOS as INSIDE
+from lanes import SCENARIOS as LANES
 from remembering import SCENARIOS as REMEMBERING
 from table import Row, render
 
-SCENARIOS = {scenario.__name__: scenario for scenario in (*COMPARED, *INSIDE, *REMEMBERING, *HISTORY)}
+SCENARIOS = {scenario.__name__: scenario for scenario in (*COMPARED, *INSIDE, *LANES, *REMEMBERING, *HISTORY)}
 
 
 def _arguments() -> argparse.Namespace:

@@ -55,19 +55,19 @@ def _files(shape: Shape) -> Iterator[tuple[int, Sequence[tuple[int, tuple[int, .
         yield start // FUNCTIONS_PER_FILE, numbered[start : start + FUNCTIONS_PER_FILE]
 
 
-def _job(number: int, needs: tuple[int, ...], body: str) -> str:
+def _job(number: int, needs: tuple[int, ...], body: str, define: str = "def") -> str:
     """One job function: edges are parameters, or the mark where there are very many."""
     names = [name(need) for need in needs]
     if len(names) > PARAMETERS_AT_MOST:
-        return f"@pytest.mark.job(needs={names!r})\ndef job_{name(number)}():\n    {body}\n"
-    return f"def job_{name(number)}({', '.join(names)}):\n    {body}\n"
+        return f"@pytest.mark.job(needs={names!r})\n{define} job_{name(number)}():\n    {body}\n"
+    return f"{define} job_{name(number)}({', '.join(names)}):\n    {body}\n"
 
 
-def write_jobtest(folder: Path, shape: Shape, body: str = "pass") -> None:
+def write_jobtest(folder: Path, shape: Shape, body: str = "pass", define: str = "def") -> None:
     """`job_*.py` files below a rootdir of its own."""
     (folder / "pytest.ini").write_text("[pytest]\n")
     for part, slice_ in _files(shape):
-        source = "\n\n".join(_job(number, needs, body) for number, needs in slice_)
+        source = "\n\n".join(_job(number, needs, body, define) for number, needs in slice_)
         head = "import time\n\nimport pytest\n\n\n" if body != "pass" or "@pytest" in source else ""
         (folder / f"job_part{part:02}.py").write_text(head + source)
 
