@@ -17,7 +17,7 @@ from jobtest.plugin import fixtures
 from jobtest.plugin.mark import MarkOptions, read_marks
 from jobtest.plugin.source import defined_twice, may_yield_twice
 
-__all__ = ["COMPANIONS", "Elsewhere", "JobItem", "JobModule", "Source", "problems_key", "sources_key"]
+__all__ = ["COMPANIONS", "Elsewhere", "JobItem", "JobModule", "Source", "Told", "problems_key", "sources_key"]
 
 COMPANIONS = ("cleanup", "describe", "update", "delete", "rollback")
 """Prefixes of functions that belong to a job and make none by themselves."""
@@ -124,8 +124,8 @@ class Elsewhere(Exception):
         self.text, self.message = text, message
 
 
-class _Told:
-    """A traceback that came as text, where pytest expects one that it made itself."""
+class Told:
+    """A traceback that came as text, where pytest has one that it made itself."""
 
     def __init__(self, error: Elsewhere) -> None:
         self._text = error.text
@@ -187,12 +187,6 @@ class JobItem(pytest.Function):
             raise pytest.fail.Exception(shown, pytrace=False)
         if error is not None:
             raise error
-
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> Any:
-        """Show an exception; one of another process as it was shown there."""
-        if isinstance(excinfo.value, Elsewhere):
-            return _Told(excinfo.value)
-        return super().repr_failure(excinfo, *args)
 
     def _traceback_filter(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
         """Leave out the frames of jobtest; for the rest do as pytest does."""

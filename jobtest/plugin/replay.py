@@ -20,7 +20,7 @@ from jobtest.core.model import Kind, Outcome, Phase
 from jobtest.core.summary import JobRecord
 from jobtest.engine.calls import Output
 from jobtest.plugin import fixtures
-from jobtest.plugin.collect import JobItem
+from jobtest.plugin.collect import Elsewhere, JobItem, Told
 
 __all__ = ["Replay", "outcome_of", "wants_full"]
 
@@ -174,6 +174,9 @@ class Replay:
         report.duration = record.seconds if report.when == "call" else 0.0
         report.user_properties = item.user_properties
         report.sections = self._sections(item, record, report.when)
+        error = item.recorded.get(report.when or "")
+        if report.failed and isinstance(error, Elsewhere):
+            report.longrepr = Told(error)
         report.__dict__["jobtest_outcome"] = record.outcome
 
     def _sections(self, item: JobItem, record: JobRecord, when: str) -> list[tuple[str, str]]:

@@ -79,6 +79,8 @@ class Terminal:
             f"reports: full path ({full})" if full else "reports: lean path",
         ]
         lines += [f"alone: {job.id} ({job.exclusive})" for job in plan.graph if job.exclusive]
+        isolated = sum(job.isolated for job in plan.graph)
+        lines += [f"in processes of their own: {isolated} of {len(plan.graph)} jobs"] if isolated else []
         return lines
 
     @pytest.hookimpl(tryfirst=True)
@@ -241,7 +243,8 @@ def plan_lines(summary: Summary, known: Callable[[str], list[str]] | None = None
     for id in plan.order:
         record = summary.jobs[id]
         outcome = record.outcome or Outcome.UNKNOWN
-        alone = f"; alone, {plan.graph[id].exclusive}" if plan.graph[id].exclusive else ""
+        job = plan.graph[id]
+        alone = f"; alone, {job.exclusive}" if job.exclusive else "; in a process" if job.isolated else ""
         symbol = SYMBOLS[outcome]
         lines.append(f"{symbol} {plan.graph[id].label:<{width}}  {outcome.value:<9}  {record.reason}{alone}")
         lines += [f"    {line}" for line in known(id)] if known is not None else []

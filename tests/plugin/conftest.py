@@ -156,6 +156,11 @@ class Run:
         """How pytest shows what went wrong with a job."""
         return "\n".join(report.longreprtext for report in self.of(name) if report.longrepr)
 
+    def section(self, name, stream):
+        """What the last attempt of a job printed, as pytest shows it: stream is stdout, stderr or log."""
+        sections = {title: text for report in self.of(name) for title, text in report.sections}
+        return sections.get(f"Captured {stream} call", "")
+
     def counts(self):
         """The numbers of pytest's last line: {"passed": 2}; errors are "errors"."""
         return self._result.parseoutcomes()
