@@ -383,6 +383,28 @@ MUTANTS = [
         "what was cleaned up is taken for there",
     ),
     Mutant("resume", "return has_value or", "return True or", "a value that is gone is taken for there"),
+    Mutant("queue", "self._lingering[id] = held", "self._free(held)", "who lingers keeps nothing"),
+    Mutant(
+        "queue", "self._free(self._lingering.pop(id))", "self._lingering.pop(id)", "what lingers stays taken"
+    ),
+    Mutant(
+        "scheduler",
+        "if not live.lingers or live.state is not State.ENDED:",
+        "if live.state is not State.ENDED:",
+        "a body ends twice",
+    ),
+    Mutant(
+        "policies",
+        'return End(Outcome.FAILED, f"{ended.phase.value} {said}", Kind.TIMEOUT)',
+        "return Again(End(Outcome.FAILED, said, Kind.TIMEOUT), ended.failure)",
+        "a body that goes on is started once more",
+    ),
+    Mutant(
+        "scheduler",
+        "{Verdict.SETUP_ERROR, Verdict.NOT_BEGUN, ",
+        "{Verdict.SETUP_ERROR, ",
+        "what has not begun was entered",
+    ),
 ]
 
 FIRST = {

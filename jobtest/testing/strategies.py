@@ -73,6 +73,8 @@ class Behaviour(Enum):
     BROKEN = "its check is broken"
     SET_UP_FAILS = "its set-up fails"
     SKIPS = "it skips itself"
+    TIMES_OUT = "its run phase is ended when it has had its time"
+    CRASHES = "the process of its run phase dies"
 
 
 _CHECK = {
@@ -86,6 +88,8 @@ _RUN = {
     Behaviour.RAISES: Verdict.RAISED,
     Behaviour.SET_UP_FAILS: Verdict.SETUP_ERROR,
     Behaviour.SKIPS: Verdict.SKIPPED,
+    Behaviour.TIMES_OUT: Verdict.TIMED_OUT,
+    Behaviour.CRASHES: Verdict.CRASHED,
 }
 _RECHECK = {
     Behaviour.RAISES: Verdict.NOT_HOLDING,

@@ -295,3 +295,18 @@ def check_start(made, model, capacity):
         other for other in model.waiting.values() if other.priority > one.priority and not other.resources
     ]
     assert not rivals, "one with a higher priority that lacks nothing was passed"
+
+
+def test_who_lingers_gives_back_its_place_and_keeps_its_resources():
+    queue = ReadyQueue(1, {"db": 1})
+    for id in ("a", "b"):
+        queue.join(Job.of(id, resources={"db": 1}), 0.0, 0)
+    queue.join(Job.of("c"), 0.0, 1)
+    assert queue.start("a")
+    queue.leave("a", lingers=True)
+    assert queue.best() == ("c", ""), "there is a place, and no db for b"
+    assert queue.start("c")
+    queue.leave("c")
+    assert queue.best() is None
+    queue.give_back("a")
+    assert queue.best() == ("b", "resource")

@@ -458,8 +458,10 @@ def test_a_failing_cleanup_changes_no_outcome_and_keeps_no_other_from_running():
 @pytest.mark.parametrize("verdict", [Verdict.SETUP_ERROR, Verdict.NOT_BEGUN])
 def test_a_body_that_was_not_entered_owes_no_cleanup(verdict):
     store = MemoryStore()
-    simulate(plan_of(Job.of("a", has_cleanup=True)), said({"a run": verdict}), store=store, run_id="r")
+    plan = plan_of(Job.of("a", has_cleanup=True))
+    summary, _ = simulate(plan, said({"a run": verdict}), store=store, run_id="r")
     assert store.owed() == []
+    assert summary.jobs["a"].cleanup is None
 
 
 def test_an_attempt_that_was_not_entered_leaves_owed_what_the_one_before_owes():
