@@ -102,6 +102,10 @@ class JobBodies:
         names = item.source.names.get(phase, ())
         if item.source.own:
             values = {**values, **dict.fromkeys(item.source.own, values[ticket.job.name])}
+        unknown = self._unknown(ticket, names, values) if ticket.phase is Phase.CLEANUP else ""
+        if unknown:
+            self.show(ticket, Elsewhere(unknown, unknown))
+            return Result(Verdict.SETUP_ERROR, Failure(unknown))
         try:
             if item not in self._state.stack:
                 self._begin(item, ticket)
@@ -118,6 +122,20 @@ class JobBodies:
         if ticket.phase is Phase.RUN and ticket.job.is_generator:
             function = self._held.opener(ticket.job.id, function)
         return self._call(item, ticket, function, arguments)
+
+    def _unknown(self, ticket: Ticket, names: Sequence[str], values: Mapping[str, object]) -> str:
+        """Return what is to be said of values that a cleanup takes and that nobody has any more."""
+        missing = [
+            take for take in ticket.job.takes if take.parameter in names and take.parameter not in values
+        ]
+        graph = self.engine.plan.graph
+        labels = [graph[up].label if up in graph else up for take in missing for up in take.upstream]
+        if not labels:
+            return ""
+        fix = f"clean up by hand, then: jobtest prune --owed {ticket.job.id}"
+        return (
+            f"its cleanup takes the value of {', '.join(labels)}, which is not known any more\n  fix: {fix}"
+        )
 
     def attempt_over(self, job: str) -> None:
         """Close and tear down what an attempt held; another one follows."""

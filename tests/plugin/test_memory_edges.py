@@ -121,3 +121,19 @@ def test_a_job_that_was_refused_is_to_be_forced(jobs):
 @pytest.mark.parametrize("option", ["-q", "-v"])
 def test_that_there_is_nothing_to_resume_is_said_however_quiet_it_is(jobs, option):
     assert "nothing to resume" in jobs("def job_a(): pass", "--job-resume", option).text
+
+
+def test_a_cleanup_that_takes_a_value_nobody_has_any_more_says_what_to_do(jobs):
+    jobs.remembers = True
+    source = """
+        def job_up(): return lambda: 1
+        def job_a(up): pass
+        def cleanup_a(up): raise AssertionError("it has no value to be called with")
+    """
+    jobs(source, "--job-keep")
+    run = jobs.run("--job-command=cleanup")
+    assert run.ret == 1
+    assert run.longrepr("a").splitlines() == [
+        "its cleanup takes the value of up, which is not known any more",
+        "  fix: clean up by hand, then: jobtest prune --owed job_it.py::job_a",
+    ]
