@@ -1,6 +1,7 @@
 """Signals in every phase, on threads, on the event loop and in processes: PRODUCT 7.6, R96 to R101.
 
-The bodies send the signal themselves, to the process of the run, so that it comes where it is wanted.
+The bodies send the signal themselves, to the process of the run, so that it comes where it is wanted. All phases
+are tried with `FAULTS=1`.
 """
 
 import os
@@ -50,9 +51,23 @@ def job_a(fixture, attempt):
 def cleanup_a(): at("cleanup")
 
 @pytest.mark.job(**KEYWORDS)
-def job_b(a): at("b")
+def job_held():
+    note("opened")
+    try:
+        yield 1
+    finally:
+        note("closed")
+
+@pytest.mark.job(**KEYWORDS)
+def job_b(a, held): at("b")
 def cleanup_b(): note("cleanup b")
 """
+FAULTS = int(os.environ.get("FAULTS", "0"))
+"""Whether everything is tried; each run is a process."""
+
+LANES = [("-J1", "thread"), ("-J4", "process")] + [("-J4", "thread")] * (FAULTS > 0)
+PHASES = ["set-up", "run", "cleanup"] + ["check", "teardown", "b"] * (FAULTS > 0)
+OTHERS = ["SIGTERM"] + ["SIGHUP"] * (FAULTS > 0)
 KINDS = {"thread": "{}", "process": "{'isolate': True}"}
 
 
@@ -87,23 +102,26 @@ class Project:
         return sorted(case.get("name") for case in root.iter("testcase"))
 
 
-@pytest.fixture(params=[("-J1", "thread"), ("-J4", "thread"), ("-J4", "process")], ids=" ".join)
+@pytest.fixture(params=LANES, ids=" ".join)
 def project(request, tmp_path):
     made = Project(tmp_path, request.param[1])
     made.workers = request.param[0]
     return made
 
 
-@pytest.mark.parametrize("where", ["set-up", "check", "run", "teardown", "b", "cleanup"])
+@pytest.mark.parametrize("where", PHASES)
 def test_an_interrupt_in_any_phase_ends_the_run_in_order(project, where):
     done = project.run(project.workers, WHERE=where)
     assert done.returncode == 2, done.stdout + done.stderr
     assert "Interrupted: interrupted by Ctrl-C" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
-    assert project.cases() == ["job_a", "job_b"]
+    assert project.cases() == ["job_a", "job_b", "job_held"]
+    assert done.seen.count("closed") == done.seen.count("opened")
     ran = [one for one in done.seen if one in ("run", "b")]
     cleaned = [one for one in done.seen if one.startswith("cleanup")]
     assert cleaned == [{"run": "cleanup", "b": "cleanup b"}[one] for one in reversed(ran)]
+    if where != "run" and not FAULTS:
+        return
     again = project.run(project.workers, "--job-resume", WHERE="")
     assert again.returncode == 0, again.stdout + again.stderr
 
@@ -116,20 +134,20 @@ def test_an_interrupt_while_a_job_waits_for_its_next_attempt_ends_the_wait(tmp_p
     assert done.seen[-1] == "cleanup"
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", OTHERS)
 def test_other_signals_that_end_a_process_end_the_run_in_order(project, name):
     done = project.run(project.workers, WHERE="run", SIGNAL=name)
     assert done.returncode == 2, done.stdout + done.stderr
     assert f"Interrupted: interrupted by {name}" in done.stdout
     assert "cleanup" in done.seen
-    assert project.cases() == ["job_a", "job_b"]
+    assert project.cases() == ["job_a", "job_b", "job_held"]
 
 
 def test_the_second_interrupt_leaves_cleanups_owed_and_reports_written(project):
     done = project.run(project.workers, WHERE="run", TIMES="2")
     assert done.returncode == 2, done.stdout + done.stderr
     assert "cleanup" not in done.seen
-    assert project.cases() == ["job_a", "job_b"]
+    assert project.cases() == ["job_a", "job_b", "job_held"]
     assert "1 cleanup is owed: a" in done.stdout
     later = project.run(project.workers, "--job-command=cleanup", WHERE="")
     assert later.returncode == 0, later.stdout + later.stderr
@@ -166,7 +184,7 @@ def test_a_run_whose_output_nobody_reads_any_more_goes_on(tmp_path, workers):
             [*command, "--junitxml=o.xml"],
             cwd=tmp_path, env=environment, stdout=stream, stderr=subprocess.PIPE, timeout=60, check=False,
         )  # fmt: skip
-    assert project.cases() == ["job_a", "job_b"]
+    assert project.cases() == ["job_a", "job_b", "job_held"]
     assert (tmp_path / "seen.txt").read_text().split("\n")[-3:] == ["cleanup b", "cleanup", ""]
     assert done.returncode in (0, 120), done.stderr
     assert b"INTERNALERROR" not in done.stderr
