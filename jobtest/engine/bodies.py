@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from jobtest.core.model import Phase
-from jobtest.engine.calls import Call, Isolated, Result, Ticket
+from jobtest.engine.calls import Call, Isolated, Output, Result, Ticket
 
 __all__ = ["TAIL", "Bodies"]
 
@@ -31,6 +31,9 @@ class Bodies(Protocol):
 
     def attempt_over(self, job: str) -> None:
         """Let go of what an attempt held, another attempt will follow."""
+
+    def left(self, job: str) -> Output:
+        """Return what a body has printed that is left behind, and go on without it."""
 
     def at_once(self, job: str) -> bool:
         """Tell whether the end of a job is to be seen to before anything else begins, as that takes time."""

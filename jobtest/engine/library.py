@@ -13,7 +13,7 @@ from jobtest.core.errors import Problem, ProjectError
 from jobtest.core.model import Phase, Verdict
 from jobtest.core.planner import Plan
 from jobtest.core.summary import Summary
-from jobtest.engine.calls import Call, FunctionCall, Result, Ticket
+from jobtest.engine.calls import Call, FunctionCall, Output, Result, Ticket
 from jobtest.engine.clock import Clock, SystemClock, new_run_id
 from jobtest.engine.describe import describe_run, owner_of
 from jobtest.engine.executors.lanes import Lanes
@@ -131,6 +131,10 @@ class _FunctionBodies:
         """Close what a failed attempt holds open; the attempt has failed already, and another one follows."""
         with suppress(Exception):
             self._held.closer(job)()
+
+    def left(self, job: str) -> Output:
+        """Nothing is captured."""
+        return Output()
 
     def at_once(self, job: str) -> bool:
         """Nothing takes time."""

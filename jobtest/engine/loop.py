@@ -303,7 +303,8 @@ class Engine:
     def _leave(self, ticket: Ticket, result: Result) -> None:
         """Go on without a phase that cannot be ended; its late result is thrown away."""
         note = self._executor.note(ticket)
-        output = Output(notes=[note]) if note else None
+        output = self._bodies.left(ticket.job.id)
+        output.notes += [note] if note else []
         failure = result.failure
         if result.verdict is Verdict.TIMED_OUT and failure is not None:
             said = f"{failure.message}, and its body goes on in this process"

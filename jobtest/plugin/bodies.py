@@ -6,7 +6,7 @@ Set-up and teardown happen on the main thread; only the bodies themselves are ca
 from __future__ import annotations
 
 import asyncio
-import inspect
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,9 +21,10 @@ from jobtest.core.planner import Plan
 from jobtest.core.scheduler import NOT_ENTERED
 from jobtest.core.summary import JobRecord
 from jobtest.engine.bodies import TAIL
-from jobtest.engine.calls import Call, FunctionCall, Isolated, Result, Ticket, failure_of, judge
+from jobtest.engine.calls import Call, FunctionCall, Isolated, Output, Result, Ticket, failure_of, judge
 from jobtest.engine.library import Held
 from jobtest.plugin import fixtures
+from jobtest.plugin.checks import all_hold
 from jobtest.plugin.collect import Elsewhere, JobItem, parameters
 from jobtest.plugin.facts import Attempt, Reports, RunFacts, attempt_key
 from jobtest.plugin.file_check import FileCheck, FilesDiffer
@@ -40,6 +41,8 @@ __all__ = ["JobBodies"]
 
 
 Function = Callable[..., object]
+_one_at_a_time = threading.Lock()
+"""Pytest changes the warning filters of the process while it makes a traceback, and puts them back."""
 
 
 class JobBodies:
@@ -118,7 +121,7 @@ class JobBodies:
             wanted = parameters(function)
             arguments = {name: arguments[name] for name in wanted} if wanted else {}
         else:
-            function = _all_hold({"": ask, **functions} if ask is not None else functions)
+            function = all_hold({"": ask, **functions} if ask is not None else functions)
         if ticket.phase is Phase.RUN and ticket.job.is_generator:
             function = self._held.opener(ticket.job.id, function)
         return self._call(item, ticket, function, arguments)
@@ -141,6 +144,7 @@ class JobBodies:
         """Close and tear down what an attempt held; another one follows."""
         item = self._project.items[job]
         self._close(item)
+        self._room.attempt_over(item)
         self._leave(item, passed=False)
         self._errors.pop(job, None)
 
@@ -158,6 +162,10 @@ class JobBodies:
         """Tell whether something is to be torn down, or other plugins are going to hear of the job."""
         item = self._project.items[job]
         return self._replay.full or self._state.holds(item) or self.engine.plan.graph[job].isolated
+
+    def left(self, job: str) -> Output:
+        """Return what a body has printed that is left behind."""
+        return self._room.leave(self._project.items[job])
 
     def job_over(self, job: str) -> None:
         """Tear down and report a job that has ended; its last report waits for what it still owes.
@@ -426,7 +434,8 @@ class JobBodies:
         """Return an exception as text, shown as pytest shows it."""
         plain = failure_of(error, with_text=True)
         try:
-            text = str(item.repr_failure(pytest.ExceptionInfo.from_exception(error)))
+            with _one_at_a_time:
+                text = str(item.repr_failure(pytest.ExceptionInfo.from_exception(error)))
         except Exception:  # noqa: BLE001 - an exception that pytest cannot show is still a failure
             return plain
         return Failure(plain.message, plain.type, text, plain.types)
@@ -460,34 +469,3 @@ def last_error(record: JobRecord) -> str:
         if attempt.failure is not None:
             return str(attempt.failure)
     return ""
-
-
-def _all_hold(functions: Mapping[str, Function]) -> Function:
-    """Return one check for several: it holds when all do, and says which does not.
-
-    The one without a name asks for files, and takes nothing.
-    """
-    wanted = {name: parameters(function) if name else () for name, function in functions.items()}
-    if any(inspect.iscoroutinefunction(inspect.unwrap(function)) for function in functions.values()):
-
-        async def all_hold_async(**arguments: object) -> object:
-            __tracebackhide__ = True
-            for name, function in functions.items():
-                answer = function(**{one: arguments[one] for one in wanted[name]})
-                if inspect.isawaitable(answer):
-                    answer = await answer
-                if answer is not None and answer is not True:
-                    return answer
-            return None
-
-        return all_hold_async
-
-    def all_hold(**arguments: object) -> object:
-        __tracebackhide__ = True
-        for name, function in functions.items():
-            answer = function(**{one: arguments[one] for one in wanted[name]})
-            if answer is not None and answer is not True:
-                return answer
-        return None
-
-    return all_hold

@@ -174,9 +174,9 @@ class Replay:
         report.duration = record.seconds if report.when == "call" else 0.0
         report.user_properties = item.user_properties
         report.sections = self._sections(item, record, report.when)
-        error = item.recorded.get(report.when or "")
+        error = item.recorded.get(report.when)
         if report.failed and isinstance(error, Elsewhere):
-            report.longrepr = Told(error)
+            report.longrepr = Told(error)  # type: ignore[assignment]  # it has what pytest asks for
         report.__dict__["jobtest_outcome"] = record.outcome
 
     def _sections(self, item: JobItem, record: JobRecord, when: str) -> list[tuple[str, str]]:

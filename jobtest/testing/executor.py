@@ -13,7 +13,7 @@ from typing import Any
 from jobtest.core.model import Failure, Phase, Verdict
 from jobtest.core.planner import Plan
 from jobtest.core.summary import Summary
-from jobtest.engine.calls import NO_VALUE, Result, Ticket
+from jobtest.engine.calls import NO_VALUE, Output, Result, Ticket
 from jobtest.engine.executors.protocol import Finished, Prepare
 from jobtest.engine.loop import Engine
 from jobtest.testing.clock import FakeClock
@@ -190,6 +190,10 @@ class ScriptedBodies:
     def attempt_over(self, job: str) -> None:
         """Remember the job."""
         self.told.append(("attempt_over", job))
+
+    def left(self, job: str) -> Output:
+        """Nothing is captured."""
+        return Output()
 
     def at_once(self, job: str) -> bool:
         """Nothing takes time."""

@@ -2,11 +2,10 @@
 
 import pytest
 
-from jobtest.core.errors import IllegalTransition, ProjectError
+from jobtest.core.errors import ProjectError
 from jobtest.core.events import (
     AttemptSuspended,
     BackoffEnded,
-    BodyEnded,
     JobEnded,
     PhaseStarted,
     RetryPlanned,
@@ -488,15 +487,3 @@ def test_nothing_is_closed_while_a_job_is_alone():
     ]
     drive = Drive(jobs, capacity=3).to_the_end()
     assert drive.executor.most_at_once() == 1
-
-
-def test_an_abandoned_body_ends_once_and_only_after_its_job():
-    drive = Drive([Job.of("a", resources={"db": 1})], said({"a run": Verdict.ABANDONED}), resources={"db": 1})
-    until(drive, State.DECIDING)
-    with pytest.raises(IllegalTransition):
-        drive.apply(BodyEnded("a"))
-    drive.to_the_end()
-    assert drive.scheduler.outcome("a") is Outcome.FAILED
-    drive.apply(BodyEnded("a"))
-    with pytest.raises(IllegalTransition):
-        drive.apply(BodyEnded("a"))

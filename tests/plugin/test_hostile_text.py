@@ -129,7 +129,7 @@ def test_hostile_text_does_not_crash_a_real_terminal(jobs, encoding):
 
 
 @pytest.mark.parametrize("workers", ["-J1", "-J2"])
-def test_ten_megabytes_of_output_belong_to_their_job(jobs, workers):
+def test_of_ten_megabytes_of_output_the_beginning_and_the_end_belong_to_their_job(jobs, workers):
     run = jobs(
         """
         LINE = "x" * 1023 + "\\n"
@@ -145,7 +145,9 @@ def test_ten_megabytes_of_output_belong_to_their_job(jobs, workers):
         "--junitxml=j.xml",
     )
     assert run.outcomes == {"talks": "failed", "quiet": "failed"}
-    assert len(run.jobs["talks"].attempts[-1].stdout) == 10 * 1024 * 1024
+    printed = run.jobs["talks"].attempts[-1].stdout
+    assert printed.count("x" * 1023) in (1022, 1023, 1024)
+    assert "left out here" in printed
     assert run.jobs["quiet"].attempts[-1].stdout == "quiet\n"
     assert len(run.text) < 100_000
     assert set(xml_of(jobs.path / "j.xml")) == {"job_talks", "job_quiet"}

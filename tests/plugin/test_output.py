@@ -364,3 +364,39 @@ def test_the_streams_are_put_back_after_the_run(jobs, capsys):
     before = sys.stdout, sys.stderr
     jobs("def job_a(): pass", "-J3")
     assert (sys.stdout, sys.stderr) == before
+
+
+PAST = """
+    import os, subprocess, sys, threading, pytest
+
+    def write(who):
+        print(f"<{who} stdout>", file=sys.__stdout__, flush=True)
+        os.write(1, f"<{who} fd>\\n".encode())
+        subprocess.run(["echo", f"<{who} child>"], check=True)
+
+    def job_here(): write("here")
+
+    @pytest.mark.job(isolate=True)
+    def job_away():
+        write("away")
+        thread = threading.Thread(target=lambda: 1 / 0)
+        thread.start()
+        thread.join()
+"""
+
+
+@pytest.mark.parametrize(("workers", "captured"), [("-J1", ["away", "here"]), ("-J2", ["away"])])
+def test_what_goes_past_the_streams_is_captured_on_the_main_thread_and_in_processes(jobs, workers, captured):
+    jobs.write({"job_it.py": PAST})
+    options = ["--orchestrate", "--job-state=memory://", "-rA", "-p", "no:hypothesispytest"]
+    text = jobs.pytester.runpytest_subprocess(*options, workers).stdout.str()
+    found = {
+        "here": "".join(re.findall(r"<here \w+>", text)),
+        "away": "".join(re.findall(r"<away \w+>", text)),
+    }
+    for who in ("here", "away"):
+        assert found[who] == f"<{who} stdout><{who} fd><{who} child>"
+    shown = text.partition("= PASSES =")[2]
+    assert [who for who in ("away", "here") if f"<{who} child>" in shown] == captured
+    assert "ZeroDivisionError: division by zero" in shown
+    assert re.search(r"::job_away\n.*a thread raised ZeroDivisionError", text)

@@ -1,7 +1,7 @@
 """Signals in every phase, on threads, on the event loop and in processes: PRODUCT 7.6, R96 to R101.
 
-The bodies send the signal themselves, to the process of the run, so that it comes where it is wanted. All phases
-are tried with `FAULTS=1`.
+The bodies send the signal themselves, to the process of the run, so that it comes where it is wanted.
+`FAULTS=1` tries all phases.
 """
 
 import os
