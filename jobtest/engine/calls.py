@@ -105,7 +105,7 @@ class Isolated:
 
     Attributes:
         message: What that process is told, as JSON data.
-        result: From its answer to a result; called on the main thread or another one, never raises.
+        result: From its answer to a result; called on the main thread.
     """
 
     message: Mapping[str, object]

@@ -7,22 +7,25 @@ are set up here, for this attempt alone.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import pytest
 
-from jobtest.core.data import to_data
+from jobtest.core.data import from_data, to_data
 from jobtest.core.errors import Problem, StateLost
-from jobtest.core.model import Outcome, Phase
+from jobtest.core.model import Job, Outcome, Phase
+from jobtest.core.past import Past
 from jobtest.core.planner import Plan
 from jobtest.core.summary import AttemptRecord, JobRecord, PhaseRecord
-from jobtest.engine.calls import NO_VALUE, Call, Isolated, Output, Result, Ticket
+from jobtest.engine.calls import NO_VALUE, Call, Isolated, Output, Result, Ticket, failure_of, one_line
 from jobtest.engine.executors.process.frames import Frames
 from jobtest.engine.executors.process.output import Streams
 from jobtest.plugin import builtin, fixtures
@@ -34,10 +37,10 @@ from jobtest.plugin.output import OutputRoom
 from jobtest.plugin.project import Project
 from jobtest.state.codec import NotStorable, encode
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["Children"]
+
+LONGEST_TEXT = 1 << 16
+"""Characters of a traceback that are told."""
 
 
 class Children:
@@ -60,8 +63,8 @@ class Children:
 
     def live(self, frames: Frames, key: str) -> None:
         """Do what is asked until the end; the life of one child."""
-        captured = self._session.config.option.capture != "no"
-        streams = Streams(self.folder, key) if captured else None
+        config = self._session.config
+        streams = Streams(self.folder, key, captured=config.option.capture != "no")
         run = _Run(self._plan, self._lineage, frames)
         child = _Child(self._session, self._project, run, streams, self._homes)
         run.attend(child.do)
@@ -73,41 +76,60 @@ class _Run:
     interrupted = False
 
     def __init__(self, plan: Plan, lineage: str, frames: Frames) -> None:
-        self.plan, self.lineage = plan, lineage
+        self.pasts: dict[str, Past] = {}
+        self.plan, self.lineage = replace(plan, pasts=self.pasts), lineage
         self.values: dict[str, object] = {}
         self.memory = _Memory(self)
         self.summary = SimpleNamespace(jobs=_Records(), values=self.values)
         self._frames = frames
-        self._waiting: list[Mapping[str, Any]] = []
-        self._guard = threading.Lock()
+        self._pid = os.getpid()
+        self._orders: list[Mapping[str, Any]] = []
+        self._answers: list[Mapping[str, Any]] = []
+        self._asking = threading.Lock()
+        self._heard = threading.Condition()
+        self._hears = self._over = False
 
-    def attend(self, do: Any) -> None:  # noqa: ANN401 - a method of another class
+    def attend(self, do: Callable[[Mapping[str, Any]], bool]) -> None:
         """Have messages attended to until there are no more, or the last one."""
         while True:
-            message = self._next()
+            message = self._next(self._orders)
             if message is None or do(message):
                 return
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Tell the orchestrator something."""
+        """Tell the orchestrator something. A copy of this process, made by the job, has nothing to tell."""
+        if os.getpid() != self._pid:
+            os._exit(0)
         self._frames.send(message)
 
     def ask(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Ask the orchestrator something and return its answer; from any thread, one at a time."""
-        with self._guard:
+        with self._asking:
             self.send(message)
-            found = self._next()
+            found = self._next(self._answers)
         if found is None:
             raise StateLost(Problem(what="the run has gone"))
         return found
 
-    def _next(self) -> Mapping[str, Any] | None:
-        while not self._waiting:
-            messages = self._frames.receive()
-            if messages is None:
-                return None
-            self._waiting += messages
-        return self._waiting.pop(0)
+    def _next(self, wanted: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+        """Return the next order, or answer. A thread that the job left behind may ask beside the main one."""
+        with self._heard:
+            while not wanted and not self._over:
+                if self._hears:
+                    self._heard.wait()
+                    continue
+                self._hears = True
+                self._heard.release()
+                try:
+                    messages = self._frames.receive()
+                finally:
+                    self._heard.acquire()
+                    self._hears = False
+                self._over = messages is None
+                for message in messages or ():
+                    (self._answers if message["op"] == "answer" else self._orders).append(message)
+                self._heard.notify_all()
+            return wanted.pop(0) if wanted else None
 
     def on_main(self, function: Any) -> Any:  # noqa: ANN401 - whatever it returns
         """Call a function; another thread of the body has it called where it is."""
@@ -146,22 +168,30 @@ class _Memory:
 
 
 class _Room(OutputRoom):
-    """Takes what is printed from the files behind the descriptors."""
+    """Takes what is printed from the files behind the descriptors, and limits memory meanwhile.
 
-    def __init__(self, config: pytest.Config, streams: Streams | None) -> None:
+    Afterwards there has to be enough of it to tell what happened.
+
+    Attributes:
+        memory: Bytes that the user's code may have; 0: no limit.
+    """
+
+    def __init__(self, config: pytest.Config, streams: Streams) -> None:
         super().__init__(config, threads=False)
+        self.memory = 0
         self._streams = streams
 
     @contextmanager
     def _main_capture(self, item: JobItem, output: Output) -> Generator[None]:
-        begins = self._streams.sizes() if self._streams is not None else {}
+        begins = self._streams.sizes()
         with fixtures.caplog_handler(item):
+            _limit_memory(self.memory)
             try:
                 yield
             finally:
-                if self._streams is not None:
-                    printed = self._streams.since(begins)
-                    output.stdout, output.stderr = printed.stdout, printed.stderr
+                _limit_memory(0)
+                printed = self._streams.since(begins)
+                output.stdout, output.stderr = printed.stdout, printed.stderr
 
     def take_warnings(self) -> list[dict[str, object]]:
         """Return the warnings since the last time, as data."""
@@ -169,10 +199,23 @@ class _Room(OutputRoom):
         return [warning_to(message) for message, _ in warned]
 
 
+def _limit_memory(limit: int) -> None:
+    """Limit the bytes of data of this process; 0: no more than from the beginning. Not on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    allowed = most if most != resource.RLIM_INFINITY and (not limit or limit > most) else limit
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_DATA, (allowed or resource.RLIM_INFINITY, most))
+
+
 class _Kept:
     """Takes the place of a replay: keeps what fixtures print."""
 
     enough = ""
+    full = False
 
     def __init__(self) -> None:
         self.sections: list[tuple[str, Output]] = []
@@ -202,7 +245,7 @@ class _Child:
         session: pytest.Session,
         project: Project,
         run: _Run,
-        streams: Streams | None,
+        streams: Streams,
         homes: Homes,
     ) -> None:
         self._session, self._project, self._run = session, project, run
@@ -239,7 +282,7 @@ class _Child:
         call = self._bodies.prepare(ticket, values)
         result = self._call(call)
         self._run.summary.jobs[item.id_].attempts[-1].phases[-1].verdict = result.verdict
-        self._send(item, ticket, result)
+        self._send(item, ticket, _with_limit(ticket.job, result))
 
     def _learn(
         self, item: JobItem, ticket: Ticket, message: Mapping[str, Any], values: dict[str, object]
@@ -256,6 +299,9 @@ class _Child:
             record.attempts.append(AttemptRecord(ticket.attempt))
         record.attempts[-1].phases.append(PhaseRecord(ticket.phase, 0.0))
         self._bodies.error_before = message["error"]
+        self._room.memory = ticket.job.memory
+        if message["past"] is not None:
+            self._run.pasts[item.id_] = from_data(Past, message["past"])
 
     def _call(self, call: Call | Isolated | Result) -> Result:
         if isinstance(call, Result):
@@ -273,20 +319,22 @@ class _Child:
                 text = encode(result.value, self._homes(item.id_)).text
             except NotStorable as error:
                 unstorable = str(error)
+            except Exception as error:  # noqa: BLE001 - the user's class may have its own idea of itself
+                unstorable = one_line(error) or type(error).__name__
         shown = self._bodies.shown(ticket)
+        if result.failure is not None:
+            result.failure = replace(result.failure, text=_cut(result.failure.text))
         data = {
             "verdict": result.verdict.value,
             "failure": to_data(result.failure) if result.failure is not None else None,
             "value": text,
             "unstorable": unstorable,
             "output": asdict(result.output or Output()),
-            "error": str(item.repr_failure(pytest.ExceptionInfo.from_exception(shown))) if shown else "",
+            "error": _shown_of(item, ticket.job, shown) if shown else "",
         }
         files = self._bodies.files(item.id_)
-        self._run.send({**self._beside(item), "result": data, "files": files, "read": self._sizes()})
-
-    def _sizes(self) -> dict[str, int]:
-        return self._streams.sizes() if self._streams is not None else {}
+        read = self._streams.sizes()
+        self._run.send({**self._beside(item), "result": data, "files": files, "read": read})
 
     def _beside(self, item: JobItem) -> dict[str, object]:
         """Return what belongs to a report beside the result."""
@@ -310,5 +358,46 @@ class _Child:
             errors = self._bodies.end(item)
         if self._runner is not None:
             self._runner.close()
-        shown = [str(item.repr_failure(pytest.ExceptionInfo.from_exception(error))) for error in errors]
-        self._run.send({**self._beside(item), "torn": shown})
+        self._run.send({**self._beside(item), "torn": [_shown(item, error) for error in errors]})
+
+
+def _shown(item: JobItem, error: BaseException) -> str:
+    """Return an exception as pytest shows it, cut to `LONGEST_TEXT` characters; never raises."""
+    try:
+        shown = item.repr_failure(pytest.ExceptionInfo.from_exception(error))
+        if not item.config.pluginmanager.has_plugin("terminalreporter") or isinstance(shown, str):
+            return _cut(str(shown))
+        stream = StringIO()
+        writer = type(item.config.get_terminal_writer())(file=stream)
+        writer.hasmarkup = False
+        shown.toterminal(writer)
+    except Exception:  # noqa: BLE001 - an exception that pytest cannot show is still a failure
+        return _cut(failure_of(error, with_text=True).text)
+    return _cut(stream.getvalue().strip("\n"))  # where `str` would take the indent of the first line, too
+
+
+def _shown_of(item: JobItem, job: Job, error: BaseException) -> str:
+    said = _limit_reached(job, error)
+    return _shown(item, error) + (f"\nE   {said}" if said else "")
+
+
+def _cut(text: str) -> str:
+    """Return a text, or its beginning and its end if it is very long."""
+    if len(text) <= LONGEST_TEXT:
+        return text
+    half = LONGEST_TEXT // 2
+    return f"{text[:half]}\n[{len(text) - 2 * half} characters are left out here]\n{text[-half:]}"
+
+
+def _with_limit(job: Job, result: Result) -> Result:
+    """Name the limit in the failure of a job that has reached it."""
+    said = _limit_reached(job, result.error)
+    if said and result.failure is not None:
+        result.failure = replace(result.failure, message=f"{result.failure.message} {said}".strip())
+    return result
+
+
+def _limit_reached(job: Job, error: BaseException | None) -> str:
+    if not job.memory or not isinstance(error, MemoryError):
+        return ""
+    return f"the limit of this job is {job.memory >> 20} MB"

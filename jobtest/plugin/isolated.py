@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from jobtest.core.data import from_data
+from jobtest.core.data import from_data, to_data
 from jobtest.core.errors import StateLost
 from jobtest.core.model import EdgeKind, Failure, Job, Phase, Verdict
 from jobtest.engine.calls import NO_VALUE, Isolated, Output, Result, Ticket
@@ -51,12 +51,14 @@ class Crossing:
             crossing = self._values(job, values)
         except NotStorable as error:
             return Result(Verdict.SETUP_ERROR, Failure(f"{error}; it cannot cross into a process of its own"))
+        options, past = item.source.options, bodies.engine.plan.pasts.get(job.id)
         message = {
             "op": "phase",
             "job": job.id,
             "attempt": ticket.attempt,
             "phase": ticket.phase.value,
             "values": crossing,
+            "past": to_data(past) if past is not None and (options.inputs or options.outputs) else None,
             "checkpoints": bodies.engine.memory.checkpoints(job.id),
             **bodies.facts(item, ticket),
         }

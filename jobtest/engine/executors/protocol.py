@@ -53,15 +53,15 @@ class Inbox:
     """Where the results of all lanes arrive."""
 
     def __init__(self) -> None:
-        self._finished: SimpleQueue[Finished | None] = SimpleQueue()
+        self._finished: SimpleQueue[tuple[Ticket, Result | Callable[[], Result]] | None] = SimpleQueue()
         self._expected = 0
 
     def expect(self) -> None:
         """Count a phase that is under way; on the main thread."""
         self._expected += 1
 
-    def put(self, ticket: Ticket, result: Result) -> None:
-        """Hand in the result of a phase that was expected; from any thread."""
+    def put(self, ticket: Ticket, result: Result | Callable[[], Result]) -> None:
+        """Hand in the result of a phase that was expected, or how to make it; from any thread."""
         self._finished.put((ticket, result))
 
     def wake(self) -> None:
@@ -70,7 +70,7 @@ class Inbox:
 
     def collect(self, timeout: float | None) -> list[Finished]:
         """Return what has arrived; as `Executor.collect`."""
-        found: list[Finished] = []
+        found: list[tuple[Ticket, Result | Callable[[], Result]]] = []
         with contextlib.suppress(Empty):
             waits = self._expected or timeout
             first = self._finished.get(timeout=timeout) if waits else self._finished.get_nowait()
@@ -81,4 +81,4 @@ class Inbox:
                 if more is not None:
                     found.append(more)
         self._expected -= len(found)
-        return found
+        return [(ticket, one if isinstance(one, Result) else one()) for ticket, one in found]

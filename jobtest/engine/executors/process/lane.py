@@ -6,22 +6,34 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import partial
+from typing import Protocol
 
 from jobtest.core.model import Failure, Verdict
-from jobtest.engine.calls import Isolated, Output, Result, Ticket
+from jobtest.engine.calls import Isolated, Output, Result, Ticket, timed_out
 from jobtest.engine.executors.process.frames import Frames, Message
 from jobtest.engine.executors.protocol import Inbox
 
 __all__ = ["Answer", "LastWords", "ProcessLane", "Warden"]
 
 CUT_SHORT = "was cut short"
+LOST = f"{CUT_SHORT}: its process is lost, as the helper was killed that keeps it"
 
 LONGEST_END = 60.0
-"""Seconds that tearing down after an attempt may take."""
+"""Seconds that tearing down after an attempt may take, of a job without a timeout."""
+
+HURRIED_END = 5.0
+"""Seconds that it gets at most once the run is interrupted."""
+
+NOTHING: Message = {"sections": [], "warnings": [], "properties": [], "exit": None}
+"""What a child says beside, when it says nothing."""
+
+MOST_WARDENS = 3
+"""How many of them may end one after another before a phase is given up."""
 
 Answer = Callable[[str, Message], Message]
 """From the job and the question of a child to the answer; called on another thread."""
@@ -40,15 +52,37 @@ class Warden(Protocol):
             OSError: that could not be done.
         """
 
+    def sweep(self) -> None:
+        """Wait for a warden whose connection has ended, and kill what it has left behind."""
+
 
 @dataclass(slots=True)
 class _Attempt:
-    """An attempt that has a process. `read` is how much of its output came with results."""
+    """An attempt that has a process.
+
+    Attributes:
+        key: Its name with the warden.
+        job: Its job.
+        ticket: The phase that is under way, with its `call`.
+        begun: A phase was sent.
+        cancelled: It was told to end.
+        limit: Seconds that it may take to tear down.
+        ending: The same, once it was told to; 0 if it goes on.
+        dead: What comes of its phases, once its process has ended before its time.
+        read: How much of its output came with results.
+        gone: Nothing is left of its process.
+        torn: What its child said of tearing down.
+    """
 
     key: str
     job: str
     ticket: Ticket | None = None
     call: Isolated | None = None
+    begun: bool = False
+    cancelled: bool = False
+    limit: float = LONGEST_END
+    ending: float = 0.0
+    dead: Result | None = None
     read: dict[str, int] = field(default_factory=dict)
     gone: threading.Event = field(default_factory=threading.Event)
     torn: Message | None = None
@@ -62,13 +96,18 @@ class ProcessLane:
         warden: Starts wardens: one at once, another one whenever it has gone.
         answer: Answers what children ask.
         last_words: Reads what a child printed that died before it could tell.
+
+    Attributes:
+        interrupted: Tells whether somebody asked the run to end.
     """
 
     def __init__(self, inbox: Inbox, warden: Warden, answer: Answer, last_words: LastWords) -> None:
+        self.interrupted: Callable[[], bool] = lambda: False
         self._inbox, self._warden, self._answer, self._last_words = inbox, warden, answer, last_words
         self._attempts: dict[str, _Attempt] = {}
         self._numbers = 0
-        self._guard = threading.RLock()
+        self._guard = threading.Lock()
+        self._sending = threading.Lock()
         self._frames: Frames | None = None
         self._reader: threading.Thread | None = None
         self._closed = False
@@ -83,77 +122,121 @@ class ProcessLane:
         """
         self._frames = Frames(self._warden.start())
 
-    def key(self, ticket: Ticket) -> str:
-        """Return the key of the attempt that a phase belongs to; there is one from now on."""
-        found = self._of(ticket.job.id)
-        if found is None:
-            self._numbers += 1
-            found = _Attempt(str(self._numbers), ticket.job.id)
-            self._attempts[found.key] = found
-        return found.key
-
     def start(self, ticket: Ticket, call: Isolated) -> None:
         """Have a phase called in the process of its attempt; the first one starts that."""
-        job = ticket.job
-        key = self.key(ticket)
+        attempt = self._of(ticket.job.id) or self._begin(ticket.job.id)
         with self._guard:
-            attempt = self._attempts[key]
-            attempt.ticket, attempt.call = ticket, call
-        order = {"op": "phase", "key": key, "timeout": job.timeout, "memory": job.memory}
+            dead, attempt.torn = attempt.dead, None
+            if dead is None:
+                attempt.ticket, attempt.call = ticket, call
+        if dead is not None:
+            self._inbox.put(ticket, dead)
+            return
+        attempt.limit = ticket.job.timeout or LONGEST_END
+        order = {"op": "phase", "key": attempt.key, "first": not attempt.begun, "timeout": ticket.job.timeout}
         try:
-            self._send({**order, "body": call.message})
+            sent = self._sent(attempt, {**order, "body": call.message})
         except OSError as error:
             self._fail(attempt, f"{CUT_SHORT}: there is no process: {error}")
+            return
+        if not sent:
+            self._fail(attempt, LOST)
+
+    def _sent(self, attempt: _Attempt, order: Message) -> bool:
+        """Send a phase; its warden has to be there, but for the first one, which goes to any.
+
+        Raises:
+            OSError: there is no warden, and none can be started.
+        """
+        if attempt.begun:
+            return self._send(self._frames, order)
+        for _ in range(MOST_WARDENS):
+            frames = self._frames or self._open()
+            if self._send(frames, order):
+                with self._guard:
+                    attempt.begun = True
+                    return frames is self._frames
+            if self._reader is not None:
+                self._reader.join(LONGEST_END)  # until nothing is left of the one that has gone
+        raise ConnectionError("whatever helper is started ends at once")
+
+    def _begin(self, job: str) -> _Attempt:
+        self._numbers += 1
+        made = _Attempt(str(self._numbers), job)
+        with self._guard:
+            self._attempts[made.key] = made
+        return made
 
     def cancel(self, ticket: Ticket) -> None:
         """End a phase that is under way with its whole attempt; the second time at once."""
         attempt = self._of(ticket.job.id)
-        if attempt is None:
-            return
-        with self._guard:
-            now = "cancelled" in attempt.read
-            attempt.read["cancelled"] = 1
-        self._try_to_send({"op": "cancel", "key": attempt.key, "now": now})
+        if attempt is not None:
+            self._send(self._frames, {"op": "cancel", "key": attempt.key, "now": attempt.cancelled})
+            attempt.cancelled = True
 
     def end(self, job: str) -> Message | None:
-        """End the attempt of a job, wait until nothing of it is left; return what its child says of it."""
+        """End the attempt of a job, wait until nothing of it is left; return what its child says of it.
+
+        To tear down it has as long as a phase of its job.
+        """
         attempt = self._of(job)
         if attempt is None:
             return None
-        if self._try_to_send({"op": "end", "key": attempt.key, "timeout": LONGEST_END}):
-            attempt.gone.wait(LONGEST_END + 10.0)
+        limit = attempt.ending = attempt.limit
+        if attempt.dead is None and self._send(
+            self._frames, {"op": "end", "key": attempt.key, "timeout": limit}
+        ):
+            self._wait(attempt, limit + 2 * HURRIED_END)
         with self._guard:
             self._attempts.pop(attempt.key, None)
         return attempt.torn
 
+    def _wait(self, attempt: _Attempt, seconds: float) -> None:
+        """Wait until nothing of an attempt is left; when the run is interrupted, not for long."""
+        until, hurried = time.monotonic() + seconds, False
+        while not attempt.gone.wait(0.1) and time.monotonic() < until:
+            if self.interrupted() and not hurried:
+                hurried, until = True, min(until, time.monotonic() + 2 * HURRIED_END)
+                attempt.ending = HURRIED_END
+                self._send(self._frames, {"op": "end", "key": attempt.key, "timeout": HURRIED_END})
+
     def close(self) -> None:
         """End the warden, and what it has; waits until it is gone."""
         self._closed = True
-        if self._frames is not None:
-            self._frames.sock.shutdown(socket.SHUT_WR)
-        if self._reader is not None:
+        with self._guard:
+            frames = self._frames
+        if frames is None:
+            return
+        with suppress(OSError):
+            frames.sock.shutdown(socket.SHUT_WR)
+        if self._reader is None:
+            frames.close()
+            self._frames = None
+        else:
             self._reader.join(10.0)
 
     def _of(self, job: str) -> _Attempt | None:
         with self._guard:
             return next((one for one in self._attempts.values() if one.job == job), None)
 
-    def _send(self, message: Message) -> None:
-        if self._frames is None:
-            self.open()
-        if self._reader is None:
-            args = (self._frames,)
+    def _open(self) -> Frames:
+        if self._closed:
+            raise ConnectionError("the run is over")
+        self.open()
+        assert self._frames is not None
+        return self._frames
+
+    def _send(self, frames: Frames | None, message: Message) -> bool:
+        """Send a message to a warden; False if it has gone."""
+        if frames is None:
+            return False
+        if self._reader is None and frames is self._frames:
+            args = (frames,)
             self._reader = threading.Thread(target=self._read, args=args, name="jobtest-warden", daemon=True)
             self._reader.start()
-        with self._guard:
-            frames = self._frames
-            if frames is None:
-                raise ConnectionError("the helper that keeps processes has gone")
-            frames.send(message)
-
-    def _try_to_send(self, message: Message) -> bool:
         try:
-            self._send(message)
+            with self._sending:
+                frames.send(message)
         except OSError:
             return False
         return True
@@ -163,81 +246,110 @@ class ProcessLane:
     def _read(self, frames: Frames) -> None:
         while (messages := frames.receive()) is not None:
             for message in messages:
-                attempt = self._attempts.get(message.get("key", ""))
+                attempt = self._attempts.get(message["key"])
                 if attempt is None:
                     continue
                 if message["op"] == "said":
-                    self._said(attempt, message["body"])
+                    self._said(frames, attempt, message["body"])
                 else:
                     self._gone(attempt, message)
         self._lost(frames)
 
-    def _said(self, attempt: _Attempt, body: Message) -> None:
+    def _said(self, frames: Frames, attempt: _Attempt, body: Message) -> None:
         if "result" in body:
-            with self._guard:
-                ticket, call = attempt.ticket, attempt.call
-                attempt.ticket = attempt.call = None
-                attempt.read.update(body.get("read", {}))
+            call, ticket = attempt.call, self._take_ticket(attempt)
             if ticket is not None and call is not None:
-                self._inbox.put(ticket, call.result(body))
+                self._inbox.put(ticket, partial(self._result, attempt, call, body))
         elif "torn" in body:
             attempt.torn = body
         else:
-            answer = self._answer(attempt.job, body)
-            self._try_to_send({"op": "tell", "key": attempt.key, "body": answer})
+            answer = self._answered(attempt, body)
+            self._send(frames, {"op": "tell", "key": attempt.key, "body": answer})
+
+    def _result(self, attempt: _Attempt, call: Isolated, body: Message) -> Result:
+        """Make the result of an answer; on the main thread, where reports are."""
+        try:
+            attempt.read.update(body["read"])
+            return call.result(body)
+        except Exception as error:  # noqa: BLE001 - a job can write anything to its connection
+            self._send(self._frames, {"op": "cancel", "key": attempt.key, "now": True})
+            said = f"{CUT_SHORT}: what its process said is no answer: {error!r}"
+            return Result(Verdict.CRASHED, Failure(said))
+
+    def _answered(self, attempt: _Attempt, body: Message) -> Message:
+        try:
+            return self._answer(attempt.job, body)
+        except Exception as error:  # noqa: BLE001 - as above
+            return {"op": "answer", "lost": repr(error)}
+
+    def _take_ticket(self, attempt: _Attempt) -> Ticket | None:
+        """Return the phase that is under way, for the one who tells what came of it."""
+        with self._guard:
+            ticket, attempt.ticket, attempt.call = attempt.ticket, None, None
+        return ticket
 
     def _gone(self, attempt: _Attempt, message: Message) -> None:
-        with self._guard:
-            ticket = attempt.ticket
-            self._attempts.pop(attempt.key, None)
-        if ticket is not None:
-            self._inbox.put(ticket, self._how(attempt, ticket, message))
-        attempt.gone.set()
+        verdict, said = _came_to(message)
+        self._ended(attempt, verdict, said)
 
     def _lost(self, frames: Frames) -> None:
         """Take in that the warden has gone: so have all its children."""
-        frames.close()
+        with self._sending:
+            frames.close()
+        if not self._closed:
+            self._warden.sweep()
         with self._guard:
-            if self._frames is frames:
-                self._frames = self._reader = None
-            left = list(self._attempts.values())
+            self._frames = self._reader = None
+            left = [one for one in self._attempts.values() if one.begun and not one.gone.is_set()]
         for attempt in left:
-            self._fail(attempt, f"{CUT_SHORT}: its process is lost, as the helper was killed that keeps it")
+            self._fail(attempt, LOST)
 
     def _fail(self, attempt: _Attempt, said: str) -> None:
+        self._ended(attempt, Verdict.CRASHED, said)
+
+    def _ended(self, attempt: _Attempt, verdict: Verdict, said: str) -> None:
+        """Take in that a process has ended; if that was before its time, its attempt has failed."""
         with self._guard:
-            ticket = attempt.ticket
-            self._attempts.pop(attempt.key, None)
+            ticket, attempt.ticket, attempt.call = attempt.ticket, None, None
+            if ticket is not None:
+                self._attempts.pop(attempt.key, None)
+            elif attempt.torn is None and verdict is not Verdict.INTERRUPTED:
+                attempt.dead = Result(Verdict.CRASHED, Failure(said))
+                late = f"timed out after {attempt.ending:g} s" if verdict is Verdict.TIMED_OUT else said
+                attempt.torn = {**NOTHING, "torn": [f"its teardown {late}"]}
         if ticket is not None:
-            output = self._last_words(attempt.key, attempt.read)
-            self._inbox.put(ticket, Result(Verdict.CRASHED, Failure(said), output=output))
+            self._inbox.put(ticket, self._how(attempt, ticket, verdict, said))
         attempt.gone.set()
 
-    def _how(self, attempt: _Attempt, ticket: Ticket, message: Message) -> Result:
+    def _how(self, attempt: _Attempt, ticket: Ticket, verdict: Verdict, said: str) -> Result:
         """Return what became of a phase whose process ended before it answered."""
-        output = self._last_words(attempt.key, attempt.read)
-        why = message["why"]
-        if why == "timeout":
-            said = f"timed out after {ticket.job.timeout:g} s"
-            failure = Failure(said, "", types=("TimeoutError", "builtins.TimeoutError"))
-            return Result(Verdict.TIMED_OUT, failure, output=output)
-        if why == "cancel":
-            return Result(Verdict.INTERRUPTED, Failure("interrupted"), output=output)
-        if not message.get("forked", True):
-            return Result(Verdict.CRASHED, Failure(f"{CUT_SHORT}: there is no process: {why}"), output=output)
-        return Result(Verdict.CRASHED, Failure(_status(message, ticket.job.memory)), output=output)
+        failure = timed_out(ticket) if verdict is Verdict.TIMED_OUT else Failure(said)
+        if ticket.job.memory and verdict is Verdict.CRASHED:
+            failure = Failure(f"{said}, with a limit of {ticket.job.memory >> 20} MB")
+        return Result(verdict, failure, output=self._last_words(attempt.key, attempt.read))
 
 
-def _status(message: Mapping[str, Any], memory: int) -> str:
-    status, peak = message["status"], message.get("peak", 0)
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        if message["why"] == "silent" and number == signal.SIGKILL:
-            return f"{CUT_SHORT}: its process closed its connection, and was killed"
-        name = signal.strsignal(number) or "unknown"
-        with suppress(ValueError):
-            name = signal.Signals(number).name
-        likely = ", likely out of memory" if number == signal.SIGKILL else ""
-        limit = f", with a limit of {memory >> 20} MB" if memory else ""
-        return f"{CUT_SHORT}: its process ended with {name}{likely} (it had {peak >> 10} MB at most{limit})"
-    return f"{CUT_SHORT}: its process ended with exit status {os.WEXITSTATUS(status)}"
+def _came_to(message: Message) -> tuple[Verdict, str]:
+    """Return what an attempt came to whose process has ended, and what is said of it."""
+    why = message["why"]
+    if not message.get("forked", True):
+        return Verdict.CRASHED, f"{CUT_SHORT}: there is no process: {why}"
+    if why == "timeout":
+        return Verdict.TIMED_OUT, "timed out"
+    if why == "cancel":
+        return Verdict.INTERRUPTED, "interrupted"
+    return Verdict.CRASHED, f"{CUT_SHORT}: its process {_status(message)}"
+
+
+def _status(message: Message) -> str:
+    status, peak = message["status"], message["peak"] >> 10
+    if not os.WIFSIGNALED(status):
+        return f"ended with exit status {os.WEXITSTATUS(status)}"
+    number = os.WTERMSIG(status)
+    if message["why"] == "silent" and number == signal.SIGKILL:
+        return "closed its connection, and was killed"
+    name = signal.strsignal(number) or "unknown"
+    with suppress(ValueError):
+        name = signal.Signals(number).name
+    likely = ", likely out of memory" if number == signal.SIGKILL else ""
+    return f"ended with {name}{likely} (it had {peak} MB at most)"

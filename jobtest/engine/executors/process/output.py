@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import re
+import signal
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
 from jobtest.engine.calls import Output
 
-__all__ = ["KEPT", "Streams", "read_from"]
+__all__ = ["KEPT", "Streams", "read_from", "without_frames"]
 
 KEPT = 1 << 20
 """Bytes of one stream of one phase that are kept: half of them from its beginning, half from its end."""
 
 NAMES = {"stdout": 1, "stderr": 2}
+
+
+_STACK = re.compile(r"(?<=\(most recent call first\):\n)(?:  File .*\n)+")
+
+
+def without_frames(output: Output, package: Path) -> Output:
+    """Return output without the frames of a package, and of its callers, in the stacks of faulthandler."""
+
+    def users(found: re.Match[str]) -> str:
+        lines = found[0].splitlines(keepends=True)
+        ours = [at for at, line in enumerate(lines) if line.startswith(f'  File "{package}{os.sep}')]
+        return "".join(lines[: ours[0]] if ours and ours[0] else lines)
+
+    return replace(output, stderr=_STACK.sub(users, output.stderr))
 
 
 def read_from(folder: Path, key: str, begins: Mapping[str, int]) -> Output:
@@ -48,20 +65,21 @@ def _read(path: Path, begin: int) -> str:
 
 
 class Streams:
-    """The standard streams of this process, for the rest of its life.
+    """The standard streams of this process, for the rest of its life. Nobody answers what it asks.
 
     Args:
         folder: Where the files of attempts are.
         key: Of the attempt.
+        captured: Whether what is printed goes to files; otherwise it goes where it went before.
     """
 
-    def __init__(self, folder: Path, key: str) -> None:
-        self._folder, self._key = folder, key
+    def __init__(self, folder: Path, key: str, *, captured: bool) -> None:
+        self._folder, self._key, self._captured = folder, key, captured
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         os.close(null)
         sys.stdin = open(0, closefd=False)  # noqa: SIM115 - as long as the process
-        for name, fd in NAMES.items():
+        for name, fd in NAMES.items() if captured else ():
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
             opened = os.open(folder / f"{key}.{name}", flags, 0o600)
             os.dup2(opened, fd)
@@ -69,6 +87,8 @@ class Streams:
             setattr(sys, name, _text(fd))
             setattr(sys, f"__{name}__", getattr(sys, name))
         faulthandler.enable(2)
+        if hasattr(faulthandler, "register"):
+            faulthandler.register(signal.SIGUSR1, 2)
 
     def sizes(self) -> dict[str, int]:
         """Return how many bytes were printed so far, by stream."""
@@ -78,7 +98,7 @@ class Streams:
             except (OSError, ValueError, AttributeError):
                 continue  # the job has closed or replaced it
         found = {}
-        for name in NAMES:
+        for name in NAMES if self._captured else ():
             try:
                 found[name] = (self._folder / f"{self._key}.{name}").stat().st_size
             except OSError:

@@ -6,10 +6,22 @@ import ctypes
 import os
 import signal
 import sys
-import threading
+import time
+from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
 
-__all__ = ["adopt_orphans", "alone", "children", "descendants", "die_with_parent", "kill_tree", "signal_tree"]
+__all__ = [
+    "adopt_orphans",
+    "children",
+    "descendants",
+    "die_with_parent",
+    "hear_of_parent",
+    "kill_tree",
+    "outlive_parent",
+    "reap",
+    "signal_tree",
+]
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 """From linux/prctl.h."""
@@ -19,7 +31,12 @@ LINUX = sys.platform == "linux"
 
 def _prctl(option: int, value: int) -> None:
     if LINUX:
-        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+        _libc().prctl(option, value, 0, 0, 0)
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
 
 
 def adopt_orphans() -> None:
@@ -28,20 +45,20 @@ def adopt_orphans() -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """Be killed when the parent ends. If it has already, end now; Linux only."""
+    """Be killed when the parent ends; Linux only. If it has already, end now."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
 
 
-def alone() -> bool:
-    """Tell whether this process has one thread, so that it may fork."""
-    if threading.active_count() > 1:
-        return False
-    if LINUX:
-        with suppress(OSError):
-            return len(os.listdir("/proc/self/task")) == 1
-    return True
+def hear_of_parent(number: int) -> None:
+    """Get a signal when the parent ends; Linux only."""
+    _prctl(_PR_SET_PDEATHSIG, number)
+
+
+def outlive_parent() -> None:
+    """Get no signal when the parent ends."""
+    _prctl(_PR_SET_PDEATHSIG, 0)
 
 
 def children(pid: int) -> list[int]:
@@ -66,13 +83,14 @@ def descendants(pid: int) -> list[int]:
 
 
 def signal_tree(pid: int, number: int) -> None:
-    """Send a signal to a process, its group and all below it."""
-    below = descendants(pid)
+    """Send a signal to a process, its group and all below it, once to each."""
+    everyone = [pid, *descendants(pid)]
     with suppress(OSError):
         os.killpg(pid, number)
-    for one in [pid, *below]:
+    for one in everyone:
         with suppress(OSError):
-            os.kill(one, number)
+            if os.getpgid(one) != pid:
+                os.kill(one, number)
 
 
 def kill_tree(pid: int) -> None:
@@ -94,3 +112,20 @@ def kill_tree(pid: int) -> None:
             os.kill(one, signal.SIGKILL)
     with suppress(OSError):
         os.killpg(pid, signal.SIGKILL)
+
+
+def reap(pids: Iterable[int], seconds: float) -> None:
+    """Wait for children that were killed, a while: one that is stuck in the kernel cannot end."""
+    until = time.monotonic() + seconds
+    left = set(pids)
+    while left:
+        for pid in tuple(left):
+            try:
+                ended = os.waitpid(pid, os.WNOHANG)[0]
+            except ChildProcessError:
+                ended = pid
+            if ended:
+                left.discard(pid)
+        if not left or time.monotonic() > until:
+            return
+        time.sleep(0.0005)

@@ -7,30 +7,36 @@ over, and when the orchestrator has gone in whatever way: then its socket has an
 A child becomes the parent of what its descendants leave behind. When it ends, these come to the warden,
 which kills every child that is not one of its own attempts.
 
+It never waits for a reader: what cannot be sent at once is sent later. While the orchestrator does not read
+(it may be stopped), children that say very much have to wait; timeouts are kept all the same.
+
 Messages to the warden, by `op`:
 
 | op | says |
 |---|---|
-| `phase` | `key` of the attempt, `body` for its child, `timeout` in seconds or null, `memory` in bytes |
+| `phase` | `key` of the attempt, `body` for its child, `timeout` in seconds or null; `first`: fork it |
 | `tell` | `body` for the child of `key`, an answer to what it asked |
 | `end` | the attempt is over: its child may tear down, in `timeout` seconds |
 | `cancel` | end it: first politely; `now`: at once |
 
 and from it: `said` (`body` from the child of `key`) and `gone` (`status` as of `waitpid`, `why`: `timeout`,
-`cancel` or empty, `peak` in KiB, `forked`: false if there was no child at all).
+`cancel`, `silent` or empty, `peak` in KiB, `forked`: false if there was no child at all).
 """
 
 from __future__ import annotations
 
 import gc
+import math
 import os
-import resource
-import selectors
+import select
 import shutil
 import signal
 import socket
+import sys
 import time
-from collections.abc import Callable
+import traceback
+import warnings
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,11 +47,13 @@ from jobtest.engine.executors.process.tree import (
     adopt_orphans,
     children,
     die_with_parent,
+    hear_of_parent,
     kill_tree,
+    reap,
     signal_tree,
 )
 
-__all__ = ["GRACE", "MARK", "ChildMain", "serve"]
+__all__ = ["GRACE", "LAST_LOOK", "MARK", "ChildMain", "Orders", "less_dear", "serve"]
 
 GRACE = 5.0
 """Seconds from SIGTERM to SIGKILL."""
@@ -53,13 +61,44 @@ GRACE = 5.0
 MARK = "JOBTEST_ATTEMPT"
 """Variable in the environment of whatever an attempt starts; names the run and the attempt."""
 
-LAST_BREATH = 0.3
+LAST_LOOK = 0.2
+"""Seconds that a process has to print where it is, before it is ended at its timeout."""
+
+LAST_BREATH = 0.1
 """Seconds that a process has to end by itself after it closed its connection, as one does that is ending."""
 
-FOR_EVER = 1e9
+TOO_MUCH = 1 << 24
+"""Bytes waiting for the orchestrator from which on children are not listened to."""
+
+FOR_EVER = math.inf
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGTSTP")
+POLITE = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
+"""Signals that a terminal or an impatient user may send to all there is; the warden ends by itself."""
 
 ChildMain = Callable[[Frames, str], None]
 """What goes on in a child: its connection, and the key of its attempt. Its return ends the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a warden needs to know.
+
+    Attributes:
+        run: Id of the run, for the mark.
+        folder: Where children leave what they print; taken away at the end.
+        grace: Seconds from SIGTERM to SIGKILL.
+        dear: How dear the orchestrator is to the system when memory is short, as `oom_score_adj`.
+    """
+
+    run: str
+    folder: Path
+    grace: float = GRACE
+    dear: int = 0
+
+
+def less_dear(dear: int) -> int:
+    """Return the `oom_score_adj` of children: they go first when memory is short."""
+    return min(1000, dear + 500)
 
 
 @dataclass(slots=True)
@@ -74,75 +113,109 @@ class _Child:
     ended: bool = False
 
 
-def serve(sock: socket.socket, main: ChildMain, run: str, folder: Path) -> NoReturn:
+def serve(sock: socket.socket, main: ChildMain, orders: Orders) -> NoReturn:
     """Be the warden; ends the process.
 
     Args:
         sock: To the orchestrator.
         main: What goes on in a child.
-        run: Id of the run, for the mark.
-        folder: Where children leave what they print; taken away at the end.
+        orders: What it needs to know.
     """
     status = 1
     try:
-        _Warden(Frames(sock), main, run).serve()
+        _Warden(Frames(sock), main, orders).serve()
         status = 0
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(orders.folder, ignore_errors=True)
         os._exit(status)
 
 
 class _Warden:
-    def __init__(self, orders: Frames, main: ChildMain, run: str) -> None:
-        self._orders, self._main, self._run = orders, main, run
+    def __init__(self, frames: Frames, main: ChildMain, orders: Orders) -> None:
+        self._frames, self._main, self._orders = frames, main, orders
+        self._parent = os.getppid()
         self._children: dict[str, _Child] = {}
-        self._selector = selectors.DefaultSelector()
-        self._wakes, self._wakened = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._wakes, self._wakened = os.pipe()
 
     def serve(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP):
+        for number in POLITE:
             signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGCHLD, signal.SIGUSR1):
+            signal.signal(number, lambda *_: None)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        for end in (self._wakes, self._wakened):
+            os.set_blocking(end, False)
         signal.set_wakeup_fd(self._wakened, warn_on_full_buffer=False)
         adopt_orphans()
+        hear_of_parent(signal.SIGUSR1)
         gc.freeze()
-        self._selector.register(self._orders, selectors.EVENT_READ, None)
-        self._selector.register(self._wakes, selectors.EVENT_READ, None)
         try:
-            while self._turn():
+            while os.getppid() == self._parent and self._turn():
                 pass
         finally:
             self._end_all()
 
     def _turn(self) -> bool:
         """Wait for something to happen, and see to it; False if the orchestrator has gone."""
-        soonest = min((min(one.deadline, one.kill_at) for one in self._children.values()), default=FOR_EVER)
-        wait = None if soonest == FOR_EVER else max(0.0, soonest - time.monotonic())
-        for ready, _ in self._selector.select(wait):
-            if ready.fileobj is self._orders:
-                orders = self._orders.receive()
-                if orders is None:
-                    return False
-                for order in orders:
-                    self._obey(order)
-            elif ready.fileobj == self._wakes:
-                with suppress(BlockingIOError):
-                    os.read(self._wakes, 4096)
-            else:
-                self._hear(ready.data)
+        ready = self._wait()
+        if not self._attend(ready.get(self._frames.fileno(), 0)):
+            return False
+        if self._wakes in ready:
+            with suppress(BlockingIOError):
+                os.read(self._wakes, 4096)
+        for child in list(self._children.values()):
+            bits = ready.get(child.frames.fileno(), 0)
+            if bits & select.POLLOUT:
+                self._tell(child)
+            if bits & ~select.POLLOUT:
+                self._hear(child)
         self._reap()
         self._keep_time()
         return True
+
+    def _wait(self) -> Mapping[int, int]:
+        """Return what can be read and written, by descriptor, as soon as there is any or a time is over."""
+        poll = select.poll()
+        poll.register(self._wakes, select.POLLIN)
+        poll.register(self._frames, _events(self._frames))
+        listens = self._frames.backlog < TOO_MUCH
+        for child in self._children.values():
+            if listens and child.frames.fileno() >= 0:
+                poll.register(child.frames, _events(child.frames))
+        soonest = min((min(one.deadline, one.kill_at) for one in self._children.values()), default=FOR_EVER)
+        if soonest == FOR_EVER:
+            return dict(poll.poll())
+        return dict(poll.poll(max(0, math.ceil((soonest - time.monotonic()) * 1000))))
+
+    # --- the orchestrator ---
+
+    def _attend(self, bits: int) -> bool:
+        if bits & select.POLLOUT:
+            try:
+                self._frames.flush()
+            except OSError:
+                return False
+        if bits & ~select.POLLOUT:
+            orders = self._frames.receive(wait=False)
+            if orders is None:
+                return False
+            for order in orders:
+                self._obey(order)
+        return True
+
+    def _report(self, message: Message) -> None:
+        with suppress(OSError):  # it has gone: the next turn sees that
+            self._frames.post(message)
 
     def _obey(self, order: Message) -> None:
         key = order["key"]
         child = self._children.get(key)
         match order["op"]:
             case "phase":
-                if child is None:
-                    child = self._fork(key, order.get("memory", 0))
-                if child is not None:
-                    timeout = order.get("timeout")
+                if child is None and order["first"]:
+                    child = self._fork(key)
+                if child is not None:  # otherwise it has ended, and that is on its way
+                    timeout = order["timeout"]
                     child.deadline = FOR_EVER if timeout is None else time.monotonic() + timeout
                     self._tell(child, order["body"])
             case "tell" if child is not None:
@@ -154,71 +227,85 @@ class _Warden:
                 child.why = child.why or "cancel"
                 self._kill(child, now=order.get("now", False))
 
-    def _tell(self, child: _Child, body: Message) -> None:
+    # --- children ---
+
+    def _tell(self, child: _Child, body: Message | None = None) -> None:
         with suppress(OSError):  # it is dying, and its end is told
-            child.frames.send(body)
+            if body is None:
+                child.frames.flush()
+            else:
+                child.frames.post(body)
 
     def _hear(self, child: _Child) -> None:
         """Hand on what a child says; one that has closed its connection can say nothing, and is killed."""
-        said = child.frames.receive()
+        said = child.frames.receive(wait=False)
         if said is None:
-            self._selector.unregister(child.frames)
             child.frames.close()
-            if not child.ended and child.kill_at == FOR_EVER:
+            if not child.why and child.kill_at == FOR_EVER:
                 child.over, child.deadline = "silent", time.monotonic() + LAST_BREATH
             return
         for body in said:
-            if "result" in body:
-                child.deadline = FOR_EVER
-            self._orders.send({"op": "said", "key": child.key, "body": body})
+            self._hand_on(child, body)
 
-    def _fork(self, key: str, memory: int) -> _Child | None:
+    def _hand_on(self, child: _Child, body: Message) -> None:
+        """Tell the orchestrator what a child says: no result any more once its end is decided."""
+        if "result" in body:
+            if child.why:
+                return
+            child.deadline = FOR_EVER
+        self._report({"op": "said", "key": child.key, "body": body})
+
+    def _fork(self, key: str) -> _Child | None:
         ours, theirs = socket.socketpair()
         warden = os.getpid()
         try:
-            pid = os.fork()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of threads, which a fresh warden may have by its imports
+                pid = os.fork()
         except OSError as error:
             ours.close()
             theirs.close()
-            self._orders.send({"op": "gone", "key": key, "forked": False, "why": str(error)})
+            self._report({"op": "gone", "key": key, "forked": False, "why": str(error)})
             return None
         if not pid:
-            try:
-                self._become_child(warden, ours)
-                self._limit(memory)
-                os.environ[MARK] = f"{self._run}/{key}"
-                self._main(Frames(theirs), key)
-            finally:
-                os._exit(0)
+            self._live(warden, ours, theirs, key)
         theirs.close()
         child = self._children[key] = _Child(key, pid, Frames(ours))
-        self._selector.register(child.frames, selectors.EVENT_READ, child)
         return child
+
+    def _live(self, warden: int, ours: socket.socket, theirs: socket.socket, key: str) -> NoReturn:
+        """Live the life of a child."""
+        status = 1
+        try:
+            self._become_child(warden, ours)
+            os.environ[MARK] = f"{self._orders.run}/{key}"
+            self._main(Frames(theirs), key)
+            status = 0
+        except BaseException:  # noqa: BLE001 - whatever it is, it must not come back into the warden
+            _tell_why()
+        finally:
+            os._exit(status)
 
     def _become_child(self, warden: int, ours: socket.socket) -> None:
         os.setsid()
         die_with_parent(warden)
         adopt_orphans()
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP):
+        for number in (*POLITE, signal.SIGCHLD, signal.SIGUSR1):
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        self._orders.close()
+        self._frames.close()
         ours.close()
-        self._selector.close()
         for other in self._children.values():
             other.frames.close()
         os.close(self._wakes)
         os.close(self._wakened)
+        with suppress(ImportError):
+            import resource
 
-    @staticmethod
-    def _limit(memory: int) -> None:
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         with suppress(OSError), open("/proc/self/oom_score_adj", "w") as stream:
-            stream.write("500")
-        if memory:
-            resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+            stream.write(str(less_dear(self._orders.dear)))
 
     def _keep_time(self) -> None:
         now = time.monotonic()
@@ -227,8 +314,18 @@ class _Warden:
                 kill_tree(child.pid)
                 child.kill_at = now + 1.0  # again, if something came up meanwhile
             elif child.deadline <= now:
-                child.why = child.why or child.over
-                self._kill(child, now=child.over == "silent")
+                self._too_late(child, now)
+
+    def _too_late(self, child: _Child, now: float) -> None:
+        """End a child at its timeout; before that it prints where it is."""
+        if child.why or child.over != "timeout":
+            child.why = child.why or child.over
+            self._kill(child, now=child.over == "silent")
+            return
+        child.why, child.deadline = "timeout", now + LAST_LOOK
+        with suppress(OSError):
+            os.kill(child.pid, signal.SIGUSR1)
+            os.kill(child.pid, signal.SIGCONT)
 
     def _kill(self, child: _Child, *, now: bool) -> None:
         child.deadline = FOR_EVER
@@ -238,7 +335,9 @@ class _Warden:
         elif child.kill_at == FOR_EVER:
             signal_tree(child.pid, signal.SIGTERM)
             signal_tree(child.pid, signal.SIGCONT)
-            child.kill_at = time.monotonic() + GRACE
+            child.kill_at = time.monotonic() + self._orders.grace
+
+    # --- the end ---
 
     def _reap(self) -> None:
         """Wait for whoever has ended, and kill what an attempt has left behind before its end is told."""
@@ -253,26 +352,20 @@ class _Warden:
                 break
             if pid in by_pid:
                 gone.append((by_pid[pid], status, usage.ru_maxrss))
+        for child, _, _ in gone:
+            del self._children[child.key]
         if gone:
-            for child, _, _ in gone:
-                del self._children[child.key]
             self._sweep()
         for child, status, peak in gone:
             self._last_words(child)
-            self._orders.send(
-                {"op": "gone", "key": child.key, "status": status, "why": child.why, "peak": peak}
-            )
+            self._report({"op": "gone", "key": child.key, "status": status, "why": child.why, "peak": peak})
 
     def _last_words(self, child: _Child) -> None:
         """Hand on what a child said before it ended."""
-        if child.frames.fileno() < 0:
-            return
-        self._selector.unregister(child.frames)
-        child.frames.sock.setblocking(False)
-        while said := child.frames.receive():
-            for body in said:
-                self._orders.send({"op": "said", "key": child.key, "body": body})
-        child.frames.close()
+        if child.frames.fileno() >= 0:
+            for body in child.frames.drain():
+                self._hand_on(child, body)
+            child.frames.close()
 
     def _sweep(self) -> None:
         """Kill all children that are no attempt: they were left behind by one that has ended."""
@@ -285,12 +378,21 @@ class _Warden:
                 return
             for pid in left:
                 kill_tree(pid)
-            for pid in left:
-                with suppress(ChildProcessError):
-                    os.waitpid(pid, 0)
+            reap(left, 1.0)
 
     def _end_all(self) -> None:
         for child in self._children.values():
             kill_tree(child.pid)
         self._children.clear()
         self._sweep()
+
+
+def _events(frames: Frames) -> int:
+    return select.POLLIN | (select.POLLOUT if frames.backlog else 0)
+
+
+def _tell_why() -> None:
+    """Print what ended a child that should not have ended so, if there is anywhere to print."""
+    with suppress(BaseException):
+        traceback.print_exc()
+        sys.stderr.flush()
