@@ -324,7 +324,7 @@ class ProcessLane:
     def _how(self, attempt: _Attempt, ticket: Ticket, verdict: Verdict, said: str) -> Result:
         """Return what became of a phase whose process ended before it answered."""
         failure = timed_out(ticket) if verdict is Verdict.TIMED_OUT else Failure(said)
-        if ticket.job.memory and verdict is Verdict.CRASHED:
+        if ticket.job.memory and "memory" in said:
             failure = Failure(f"{said}, with a limit of {ticket.job.memory >> 20} MB")
         return Result(verdict, failure, output=self._last_words(attempt.key, attempt.read))
 
@@ -351,5 +351,6 @@ def _status(message: Message) -> str:
     name = signal.strsignal(number) or "unknown"
     with suppress(ValueError):
         name = signal.Signals(number).name
-    likely = ", likely out of memory" if number == signal.SIGKILL else ""
-    return f"ended with {name}{likely} (it had {peak} MB at most)"
+    if number == signal.SIGKILL:
+        return f"ended with {name}, likely out of memory (it had {peak} MB at most)"
+    return f"ended with {name}"
