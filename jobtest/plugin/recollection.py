@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -131,6 +132,8 @@ class Recollection:
             return found
         last = self._last_applied()
         killed = last is not None and last.ended_at is None
+        if last is not None and killed and command in WRITES and last.host == socket.gethostname():
+            found.lines += _swept(last.id)
         if last is not None and (killed or goes_on):
             try:
                 self._look_at(last, graph, found, goes_on=goes_on)
@@ -327,6 +330,15 @@ class Recollection:
         if old:
             self.store.write(RunsDropped(tuple(old)))
             self.store.commit()
+
+
+def _swept(run: str) -> list[str]:
+    """Kill what a killed run has left behind; return a line that says so."""
+    from jobtest.engine.executors.process.leftovers import kill_leftovers
+
+    number = kill_leftovers(run)
+    many = "processes" if number > 1 else "process"
+    return [f"killed {number} {many} that run {run} had left behind"] if number else []
 
 
 def _is_finished(record: RunRecord) -> bool:

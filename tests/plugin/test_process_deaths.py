@@ -23,6 +23,8 @@ from processes import (
     write,
 )
 
+from jobtest.state.sqlite import SqliteStore
+
 
 @BOTH
 def test_nothing_is_left_of_a_run_that_is_killed_while_its_jobs_run(tmp_path, conftest):
@@ -179,3 +181,31 @@ def test_the_marks_find_what_is_left():
     meanwhile(lambda: marked(mark) == [process.pid], process)
     assert left_after(mark, 0) == [process.pid]
     process.wait()
+
+
+def test_what_a_run_and_its_helper_left_behind_is_killed_by_the_next_run(tmp_path):
+    """Both were killed in the same instant, so nobody was there to see to it."""
+    (tmp_path / "job_it.py").write_text(
+        "import os\ndef job_a(): os.path.exists('ok') or os.kill(os.getpid(), 9)\n"
+    )
+    command = [sys.executable, "-m", "pytest", "--orchestrate", "-p", "no:hypothesispytest"]
+    first = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    assert first.returncode == -signal.SIGKILL
+    store = SqliteStore(tmp_path / ".jobtest" / "state.db")
+    (record,) = store.runs()
+    store.close()
+    environment = {**os.environ, "JOBTEST_ATTEMPT": f"{record.id}/1"}
+    stranger = {**os.environ, "JOBTEST_ATTEMPT": "another run/1"}
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    left = subprocess.Popen(sleep, env=environment, start_new_session=True)
+    other = subprocess.Popen(sleep, env=stranger, start_new_session=True)
+    try:
+        (tmp_path / "ok").touch()
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert f"killed 1 process that run {record.id} had left behind" in done.stdout
+        assert left.wait(5) == -signal.SIGKILL
+        assert other.poll() is None
+    finally:
+        left.kill()
+        other.kill()
+        other.wait()
