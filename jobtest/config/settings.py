@@ -59,7 +59,7 @@ KNOWN = (
     "executor",
     "grace",
 )
-EXECUTORS = ("thread", "process")
+EXECUTORS = ("thread", "process", "dask://")
 DURABILITIES = ("auto", "full", "fast")
 
 
@@ -143,7 +143,7 @@ class _Reader:
             large_value=self._whole(
                 "large_value", table.get("large_value", 1_000_000), 1000, "a whole number >= 1000"
             ),
-            executor=self._one_of("executor", table.get("executor", "thread"), EXECUTORS),
+            executor=self._executor(table.get("executor", "thread")),
             grace=self._seconds("grace", table.get("grace", 10.0)),
         )
         if self._problems:
@@ -182,6 +182,11 @@ class _Reader:
             return value
         self._wrong(key, value, "text")
         return ""
+
+    def _executor(self, value: object) -> str:
+        if isinstance(value, str) and value.startswith("dask://"):
+            return value
+        return self._one_of("executor", value, EXECUTORS)
 
     def _one_of(self, key: str, value: object, known: tuple[str, ...]) -> str:
         if value in known:

@@ -25,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add(
         "--job-executor",
         metavar="WHERE",
-        help="where jobs are called that do not say: thread (default), or process: each in one of its own",
+        help="where jobs are called that do not say: thread (default), process, or dask://HOST:PORT",
     )
     add("--plan", action="store_true", help="ask the checks and show what would run and why; run nothing")
     add(

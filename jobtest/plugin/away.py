@@ -22,16 +22,15 @@ from jobtest.engine.executors.process.lane import ProcessLane
 from jobtest.engine.executors.process.output import read_from, without_frames
 from jobtest.engine.executors.process.warden import GRACE, Orders, serve
 from jobtest.engine.executors.protocol import Inbox
-from jobtest.plugin.bodies import JobBodies
 from jobtest.plugin.builtin import run_id_key
 from jobtest.plugin.checkpoint import memory_key
 from jobtest.plugin.child import Children
 from jobtest.plugin.collect import PACKAGE, sources_key
-from jobtest.plugin.isolated import Crossing, Homes, answer
+from jobtest.plugin.isolated import Homes, answer
 from jobtest.plugin.project import Project, build_project
 from jobtest.state.codec import ModuleHome
 
-__all__ = ["attach", "process_lane"]
+__all__ = ["process_lane"]
 
 TEMPORARY = ("tmp_path", "tmp_path_factory", "tmpdir", "tmpdir_factory")
 """Fixtures that make folders below one for the whole session."""
@@ -82,13 +81,6 @@ def process_lane(
     finally:
         lane.close()
         warden.close()
-
-
-def attach(bodies: JobBodies, lane: ProcessLane | None, homes: Homes) -> None:
-    """Let bodies of isolated jobs go to the lane."""
-    if lane is not None:
-        bodies.away = Crossing(bodies, homes), lane
-        lane.interrupted = lambda: bodies.engine.interrupted
 
 
 def _last_words(folder: Path, key: str, read: dict[str, int]) -> Output:

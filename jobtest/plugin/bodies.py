@@ -35,7 +35,7 @@ from jobtest.plugin.setup_state import JobSetupState, together
 from jobtest.plugin.surroundings import Surroundings
 
 if TYPE_CHECKING:
-    from jobtest.engine.executors.process.lane import ProcessLane
+    from jobtest.engine.executors.lanes import Away
 
 __all__ = ["JobBodies"]
 
@@ -73,7 +73,7 @@ class JobBodies:
         threads: bool,
     ) -> None:
         self.engine: RunFacts
-        self.away: tuple[Crossing, ProcessLane] | None = None
+        self.away: tuple[Crossing, Away] | None = None
         self.error_before: str | None = None
         self._project, self._registry, self._state = project, registry, state
         self._room, self._replay, self._threads = room, replay, threads
@@ -176,7 +176,7 @@ class JobBodies:
         item, record = self._project.items[job], self.engine.summary.jobs[job]
         owed = _owed(self.engine.plan, job, record)
         if Phase.CLOSE not in owed or item.exclusive:
-            self._leave(item, passed=record.outcome is not Outcome.FAILED)
+            self._leave(item, passed=record.outcome is not Outcome.FAILED, waits=bool(item.fixturenames))
         self._tails[job] = len(owed)
         if not self._tails[job]:
             self._let_go(item)
@@ -186,7 +186,7 @@ class JobBodies:
     def tail_over(self, job: str, result: Result, *, earlier: bool) -> None:
         """Take in how closing or cleaning up went; after the last of it, report."""
         item, record = self._project.items[job], self.engine.summary.jobs[job]
-        self._leave(item, passed=result.verdict is Verdict.OK)
+        self._leave(item, passed=result.verdict is Verdict.OK, waits=bool(item.fixturenames))
         if result.verdict is not Verdict.OK:
             said = str(result.failure) if result.failure is not None else ""
             shown = self._errors.pop(job, {})
@@ -255,10 +255,10 @@ class JobBodies:
         error = item.recorded.pop("teardown", None)
         return [error] if error is not None else []
 
-    def _end_away(self, item: JobItem) -> None:
+    def _end_away(self, item: JobItem, *, waits: bool) -> None:
         """End the process of an attempt, and take in how that went."""
         assert self.away is not None
-        body = self.away[1].end(item.id_)
+        body = self.away[1].end(item.id_, waits=waits)
         if body is not None:
             self.take_in(item, body)
             torn = [Elsewhere(text, text.splitlines()[-1]) for text in body["torn"]]
@@ -346,9 +346,9 @@ class JobBodies:
         self._errors.setdefault(ticket.job.id, {})[ticket.phase] = error
         return Result(Verdict.SETUP_ERROR, self._failure(item, error), error=error)
 
-    def _leave(self, item: JobItem, *, passed: bool) -> None:
+    def _leave(self, item: JobItem, *, passed: bool, waits: bool = True) -> None:
         if self.away is not None and self.engine.plan.graph[item.id_].isolated:
-            self._end_away(item)
+            self._end_away(item, waits=waits)
             return
         if not self._state.holds(item):
             self._state.leave(item)

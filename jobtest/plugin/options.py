@@ -165,7 +165,7 @@ def read_options(config: pytest.Config) -> Options:
 def _executor(option: argparse.Namespace, settings: Settings) -> str:
     """Return where jobs are called; with a debugger all of them here, where it can see them."""
     given = option.job_executor or settings.executor
-    if given not in EXECUTORS:
+    if given not in EXECUTORS and not given.startswith("dask://"):
         fix = did_you_mean(given, EXECUTORS, what="there are")
         raise UsageError([Problem(what=f"--job-executor {given!r} is not known", fix=fix)])
     return "here" if option.usepdb else given

@@ -343,7 +343,7 @@ class _Builder:
             return False
         is_async = source.run is not None and inspect.iscoroutinefunction(inspect.unwrap(source.run))
         killable = options.timeout is not None and not is_async
-        return options.executor == "process" or self._executor == "process" or killable
+        return options.executor == "process" or self._executor != "thread" or killable
 
 
 def _is_misplaced(source: Source, name: str) -> bool:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,7 +22,7 @@ from jobtest.core.queue import too_much
 from jobtest.engine.clock import SystemClock, new_run_id
 from jobtest.engine.describe import describe_run, owner_of
 from jobtest.engine.executors.dry import DriftExecutor, PlanExecutor
-from jobtest.engine.executors.lanes import Lanes
+from jobtest.engine.executors.lanes import Away, Lanes
 from jobtest.engine.executors.protocol import Executor, Inbox
 from jobtest.engine.interrupts import ctrl_c, ended_from_outside, no_silent_exit
 from jobtest.engine.loop import Engine, Observer
@@ -47,9 +46,6 @@ from jobtest.plugin.replay import Replay, wants_full
 from jobtest.plugin.terminal import PhaseLines, Terminal
 from jobtest.state.memory import MemoryStore
 from jobtest.state.store import RunRecord, Store
-
-if TYPE_CHECKING:
-    from jobtest.engine.executors.process.lane import ProcessLane
 
 __all__ = ["Orchestration", "configure"]
 
@@ -324,19 +320,30 @@ class Orchestration:
                 self._refuse_other_than(self._saved, session, plan)
             self._carry_out(session, plan, inbox, lane)
 
-    def _lane(
-        self, session: pytest.Session, plan: Plan
-    ) -> AbstractContextManager[tuple[Inbox, ProcessLane | None]]:
+    def _lane(self, session: pytest.Session, plan: Plan) -> AbstractContextManager[tuple[Inbox, Away | None]]:
         assert self.project is not None
         assert self.memory is not None
         if not any(job.isolated for job in plan.graph):
             return nullcontext((Inbox(), None))
+        options = self.options
+        if options.executor.startswith("dask://"):
+            from jobtest.plugin.dask_lane import dask_lane
+
+            return dask_lane(
+                session,
+                self.project,
+                plan,
+                self.run_id,
+                self._record(plan).lineage or self.run_id,
+                options.executor,
+                options.workers,
+            )
         from jobtest.plugin.away import process_lane
 
         lineage = self._record(plan).lineage or self.run_id
         return process_lane(session, self.project, plan, self.memory.home, self.run_id, lineage)
 
-    def _carry_out(self, session: pytest.Session, plan: Plan, inbox: Inbox, lane: ProcessLane | None) -> None:
+    def _carry_out(self, session: pytest.Session, plan: Plan, inbox: Inbox, lane: Away | None) -> None:
         assert self.memory is not None
         room = OutputRoom(self.config, threads=self.options.workers > 1)
         replay = Replay(session, full=bool(wants_full(self.config)), run_id=self.run_id)
@@ -375,6 +382,8 @@ class Orchestration:
         except ProjectError as error:
             raise pytest.UsageError(str(error)) from None
         self.engine = bodies.engine = engine
+        if lane is not None:
+            lane.interrupted = lambda: engine.interrupted
         self._until_told.enter_context(ended_from_outside(engine, lambda: room.inside))
         inside = ctrl_c(engine, lambda: room.inside)
         with room.open(self._first(session)), inside, no_silent_exit(engine):
@@ -421,7 +430,7 @@ class Orchestration:
         session: pytest.Session,
         asked: Plan,
         inbox: Inbox,
-        lane: ProcessLane | None,
+        lane: Away | None,
     ) -> list[Problem]:
         assert self.memory is not None
         room = OutputRoom(self.config, threads=self.options.workers > 1)
@@ -451,7 +460,7 @@ class Orchestration:
                     del item.stash[attempt_key]
         return differences(saved, saved_plan(summary, ""))
 
-    def _executor(self, command: Command, inbox: Inbox, lane: ProcessLane | None) -> Executor:
+    def _executor(self, command: Command, inbox: Inbox, lane: Away | None) -> Executor:
         inner = Lanes(self.options.workers, inbox, lane)
         match command:
             case Command.APPLY | Command.CLEANUP:

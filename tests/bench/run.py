@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from bench import Bench
+from clusters import SCENARIOS as CLUSTERS
 from compare import SCENARIOS as COMPARED
 from history import SCENARIOS as HISTORY
 from inside import SCENARIOS as INSIDE
@@ -24,7 +25,10 @@ from lanes import SCENARIOS as LANES
 from remembering import SCENARIOS as REMEMBERING
 from table import Row, render
 
-SCENARIOS = {scenario.__name__: scenario for scenario in (*COMPARED, *INSIDE, *LANES, *REMEMBERING, *HISTORY)}
+SCENARIOS = {
+    scenario.__name__: scenario
+    for scenario in (*COMPARED, *INSIDE, *LANES, *REMEMBERING, *HISTORY, *CLUSTERS)
+}
 
 
 def _arguments() -> argparse.Namespace:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 from jobtest.core.model import Job
 from jobtest.engine.calls import Isolated, Key, Result, Ticket
@@ -39,13 +39,25 @@ def lane_of(job: Job, workers: int, *, is_async: bool = False) -> Lane:
 
 
 class Away(Protocol):
-    """Calls phases outside of this process; results come to an inbox that it was made with."""
+    """Calls phases outside of this process; results come to an inbox that it was made with.
+
+    Attributes:
+        interrupted: Tells whether somebody asked the run to end.
+    """
+
+    interrupted: Callable[[], bool]
 
     def start(self, ticket: Ticket, call: Isolated) -> None:
         """Have a phase called."""
 
     def cancel(self, ticket: Ticket) -> None:
         """End a phase that is under way, and all that it has started."""
+
+    def end(self, job: str, *, waits: bool = True) -> Mapping[str, Any] | None:
+        """End the attempt of a job, wait until nothing of it is left; return what is said of it there.
+
+        If there is nothing to tear down, and no attempt follows, nobody need wait.
+        """
 
     def close(self) -> None:
         """End what it has; waits until it is gone."""

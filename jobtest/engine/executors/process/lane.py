@@ -174,18 +174,18 @@ class ProcessLane:
             self._send(self._frames, {"op": "cancel", "key": attempt.key, "now": attempt.cancelled})
             attempt.cancelled = True
 
-    def end(self, job: str) -> Message | None:
+    def end(self, job: str, *, waits: bool = True) -> Message | None:
         """End the attempt of a job, wait until nothing of it is left; return what its child says of it.
 
-        To tear down it has as long as a phase of its job.
+        To tear down it has as long as a phase of its job. If there is nothing to tear down, and no attempt
+        follows, nobody need wait.
         """
         attempt = self._of(job)
         if attempt is None:
             return None
         limit = attempt.ending = attempt.limit
-        if attempt.dead is None and self._send(
-            self._frames, {"op": "end", "key": attempt.key, "timeout": limit}
-        ):
+        order = {"op": "end", "key": attempt.key, "timeout": limit}
+        if attempt.dead is None and self._send(self._frames, order) and waits:
             self._wait(attempt, limit + 2 * HURRIED_END)
         with self._guard:
             self._attempts.pop(attempt.key, None)
