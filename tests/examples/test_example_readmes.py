@@ -3,7 +3,9 @@ import re
 import pytest
 
 
-@pytest.mark.parametrize("name", ["hello", "movie_night", "scan_pipeline", "release", "nightly_backup", "photo_album"])
+@pytest.mark.parametrize(
+    "name", ["hello", "movie_night", "scan_pipeline", "release", "nightly_backup", "photo_album"]
+)
 def test_the_readme_shows_what_the_example_prints(name, examples, normalised):
     readme = (examples / name / "README.md").read_text(encoding="utf-8")
     expected = (examples / name / "expected.txt").read_text(encoding="utf-8")
