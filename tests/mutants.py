@@ -107,8 +107,8 @@ MUTANTS = [
     ),
     Mutant(
         "policies",
-        "if job.has_check:\n        return Go(Phase.RECHECK",
-        "if job.has_check and ended.verdict is Verdict.OK:\n        return Go(Phase.RECHECK",
+        "if job.has_check:\n        return Go(Phase.DESCRIBE if",
+        "if job.has_check and ended.verdict is Verdict.OK:\n        return Go(Phase.DESCRIBE if",
         "the recheck does not decide after a run that raised",
     ),
     Mutant("planner", "max((ranks[other]", "min((ranks[other]", "the rank is the shortest way"),
