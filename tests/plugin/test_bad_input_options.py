@@ -218,6 +218,7 @@ FOR_JOBS = [
     ["--job-resume"],
     ["--job-state", "memory://"],
     ["--job-lock-timeout", "1"],
+    ["--job-executor", "process"],
     ["--job-keep"],
     ["--job-command", "cleanup"],
     ["--job-plan-out", "p.toml"],
