@@ -7,7 +7,7 @@ import json
 import random
 
 import pytest
-from processes import OTHER_WAYS, THREAD, run
+from processes import BOTH, OTHER_WAYS, rarely, run
 
 CONFTEST = """
 import os, pytest
@@ -351,6 +351,7 @@ def job_hangs(): pass
 """
 
 
+@rarely
 def test_a_plan_asks_checks_in_processes(tmp_path):
     far = run(tmp_path, CHECKED, "--plan", "-J2")
     assert (tmp_path / "asked").exists()
@@ -367,6 +368,7 @@ def test_drift_asks_checks_in_processes(tmp_path):
     assert far.ret == 1
 
 
+@rarely
 def test_a_saved_plan_is_applied_in_processes(tmp_path):
     source = CHECKED.partition("def check_hangs")[0]
     run(tmp_path, source, "--plan", "--job-plan-out=plan.toml")
@@ -375,7 +377,7 @@ def test_a_saved_plan_is_applied_in_processes(tmp_path):
     assert far.left() == []
 
 
-@pytest.mark.parametrize("conftest", ["", THREAD], ids=["forked", "fresh"])
+@BOTH
 def test_with_s_jobs_print_to_the_terminal(tmp_path, conftest):
     far = run(
         tmp_path,
@@ -404,6 +406,7 @@ def test_pytest_exit_in_a_process_ends_the_session(tmp_path):
     assert "enough" in far.text
 
 
+@rarely
 def test_the_executor_of_the_run_is_for_jobs_that_do_not_say(tmp_path):
     far = run(
         tmp_path,

@@ -204,4 +204,4 @@ def _no_patience(monkeypatch):
 
 
 TestStoresAgree = StoresAgree.TestCase
-TestStoresAgree.settings = settings(stateful_step_count=30, max_examples=settings().max_examples // 2)
+TestStoresAgree.settings = settings(stateful_step_count=30, max_examples=settings().max_examples // 3)
