@@ -54,7 +54,7 @@ def _read(path: Path, begin: int) -> str:
             size = os.fstat(stream.fileno()).st_size - begin
             stream.seek(begin)
             if size <= KEPT:
-                return stream.read(KEPT).decode(errors="replace")
+                return stream.read(max(0, size)).decode(errors="replace")
             head = stream.read(KEPT // 2)
             stream.seek(begin + size - KEPT // 2)
             tail = stream.read(KEPT // 2)
@@ -107,7 +107,8 @@ class Streams:
 
     def since(self, begins: Mapping[str, int]) -> Output:
         """Return what was printed since then."""
-        self.sizes()
+        if self.sizes() == begins:
+            return Output()
         return read_from(self._folder, self._key, begins)
 
 
