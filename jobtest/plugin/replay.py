@@ -171,7 +171,8 @@ class Replay:
         ended = record.ended_at or begun
         report.start = ended if report.when == "teardown" else begun
         report.stop = ended if report.when == "call" else report.start
-        report.duration = record.seconds if report.when == "call" else 0.0
+        told = "setup" if "setup" in item.recorded else "call"  # what went wrong before has no call
+        report.duration = record.seconds if report.when == told else 0.0
         report.user_properties = item.user_properties
         report.sections = self._sections(item, record, report.when)
         error = item.recorded.get(report.when)

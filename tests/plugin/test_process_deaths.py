@@ -34,6 +34,7 @@ def test_nothing_is_left_of_a_run_that_is_killed_while_its_jobs_run(tmp_path, co
     assert killed(tmp_path, conftest, when) == []
 
 
+@rarely
 @BOTH
 def test_nothing_is_left_of_a_run_that_is_killed_at_any_time(tmp_path, conftest):
     seconds = random.Random(conftest).uniform(0.5, 1.2)

@@ -442,6 +442,7 @@ def job_beside(): time.sleep(600)
 """
 
 
+@rarely
 def test_large_values_cross_in_all_directions_at_once_and_timeouts_are_kept(tmp_path):
     far = run(tmp_path, TRAFFIC, "-J4")
     assert {name for name, outcome in far.outcomes.items() if outcome != "changed"} == {"deaf", "beside"}
