@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobtest.core.events import Entry, JobEnded
-from jobtest.plugin.collect import JobItem
+from jobtest.plugin.collect import JobItem, one_traceback_at_a_time
 from jobtest.plugin.replay import Replay
 
 __all__ = ["Decorator", "Spare", "outlive_terminal"]
@@ -47,7 +47,8 @@ class Decorator:
         self, item: pytest.Item
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Decorate a report after all others have."""
-        report = yield
+        with one_traceback_at_a_time:
+            report = yield
         if isinstance(item, JobItem):
             self._replay.decorate(item, report)
         return report

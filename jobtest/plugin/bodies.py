@@ -6,7 +6,6 @@ Set-up and teardown happen on the main thread; only the bodies themselves are ca
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,7 +24,7 @@ from jobtest.engine.calls import Call, FunctionCall, Isolated, Output, Result, T
 from jobtest.engine.library import Held
 from jobtest.plugin import fixtures
 from jobtest.plugin.checks import all_hold
-from jobtest.plugin.collect import Elsewhere, JobItem, parameters
+from jobtest.plugin.collect import Elsewhere, JobItem, one_traceback_at_a_time, parameters
 from jobtest.plugin.facts import Attempt, Reports, RunFacts, attempt_key
 from jobtest.plugin.file_check import FileCheck, FilesDiffer
 from jobtest.plugin.isolated import Crossing, outputs_of, warning_from
@@ -41,8 +40,6 @@ __all__ = ["JobBodies"]
 
 
 Function = Callable[..., object]
-_one_at_a_time = threading.Lock()
-"""Pytest changes the warning filters of the process while it makes a traceback, and puts them back."""
 
 
 class JobBodies:
@@ -434,7 +431,7 @@ class JobBodies:
         """Return an exception as text, shown as pytest shows it."""
         plain = failure_of(error, with_text=True)
         try:
-            with _one_at_a_time:
+            with one_traceback_at_a_time:
                 text = str(item.repr_failure(pytest.ExceptionInfo.from_exception(error)))
         except Exception:  # noqa: BLE001 - an exception that pytest cannot show is still a failure
             return plain

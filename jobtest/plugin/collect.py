@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,17 @@ from jobtest.plugin import fixtures
 from jobtest.plugin.mark import MarkOptions, read_marks
 from jobtest.plugin.source import defined_twice, may_yield_twice
 
-__all__ = ["COMPANIONS", "Elsewhere", "JobItem", "JobModule", "Source", "Told", "problems_key", "sources_key"]
+__all__ = [
+    "COMPANIONS",
+    "Elsewhere",
+    "JobItem",
+    "JobModule",
+    "Source",
+    "Told",
+    "one_traceback_at_a_time",
+    "problems_key",
+    "sources_key",
+]
 
 COMPANIONS = ("cleanup", "describe", "update", "delete", "rollback")
 """Prefixes of functions that belong to a job and make none by themselves."""
@@ -40,6 +51,10 @@ NO_NAMES: Mapping[Phase, Mapping[Phase, Sequence[str]]] = {
     Phase.CHECK: {Phase.CHECK: ()},
 }
 """The names of a job that asks for nothing, by its only phase; most of a large project are such."""
+
+one_traceback_at_a_time = threading.RLock()
+"""While pytest makes a traceback it changes the warning filters of the process, and puts them back; and the
+parser that it asks may raise SystemError when two threads do so at once (CPython 3.11)."""
 
 problems_key = pytest.StashKey[list[Problem]]()
 sources_key = pytest.StashKey[list["Source"]]()

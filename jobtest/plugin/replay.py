@@ -20,7 +20,7 @@ from jobtest.core.model import Kind, Outcome, Phase
 from jobtest.core.summary import JobRecord
 from jobtest.engine.calls import Output
 from jobtest.plugin import fixtures
-from jobtest.plugin.collect import Elsewhere, JobItem, Told
+from jobtest.plugin.collect import Elsewhere, JobItem, Told, one_traceback_at_a_time
 
 __all__ = ["Replay", "outcome_of", "wants_full"]
 
@@ -142,7 +142,8 @@ class Replay:
             report.when = when
         else:
             call = pytest.CallInfo.from_call(lambda: item.replay(when), when)
-            report = pytest.TestReport.from_item_and_call(item, call)
+            with one_traceback_at_a_time:
+                report = pytest.TestReport.from_item_and_call(item, call)
         self.decorate(item, report)
         item.ihook.pytest_runtest_logreport(report=report)
         return report

@@ -315,3 +315,10 @@ def test_what_a_body_sets_while_a_fixture_is_set_up_beside_it_is_undone(jobs):
         "-J4",
     )
     assert run.outcomes == {"set": "changed", "see": "changed", "last": "changed"}
+
+
+def test_many_jobs_that_fail_at_once_are_all_told(jobs):
+    """Pytest's parser of tracebacks does not stand two threads at once (CPython 3.11)."""
+    run = jobs("".join(f"def job_n{i}():\n    x = {i}\n    assert x == {i + 1}\n" for i in range(40)), "-J16")
+    assert set(run.outcomes.values()) == {"failed"}
+    assert all("assert x == " in run.longrepr(f"n{i}") for i in range(40))
