@@ -77,6 +77,7 @@ class Engine:
 
     Attributes:
         over: The run has come to its end; only reports are left to be written.
+        grace: Seconds that running bodies get after an interrupt.
 
     Raises:
         ProjectError: a job asks for more of a resource than there is.
@@ -106,7 +107,7 @@ class Engine:
         self._executor = executor
         self._clock = clock or SystemClock()
         self._workers = workers
-        self._grace = grace
+        self.grace = grace
         self.run_id = run_id or (memory.record.id if memory else new_run_id(self._clock.now()))
         self._seed = seed or self.run_id
         self.memory = memory or Memory(store or MemoryStore(), RunRecord(id=self.run_id))
@@ -180,7 +181,7 @@ class Engine:
         if self._interrupted:
             self._aborted = True
         self._interrupted = True
-        self._grace = self._grace if grace is None else min(self._grace, grace)
+        self.grace = self.grace if grace is None else min(self.grace, grace)
         self.stop(reason)
 
     def _stopped(self, reason: str) -> str:
@@ -256,7 +257,7 @@ class Engine:
         if self._stop_reason and not self._scheduler.stopped:
             self._journal.append(RunStopped(self._stop_reason))
         if self._interrupted and self._deadline is None:
-            self._deadline = self._clock.now() + self._grace
+            self._deadline = self._clock.now() + self.grace
         if self._deadline is not None and self._clock.now() >= self._deadline:
             self._give_up()
 
@@ -264,7 +265,7 @@ class Engine:
         """End what still runs. What closes and cleans up has its time."""
         for ticket in [ticket for ticket in self._active.values() if ticket.phase not in TAIL]:
             if ticket.key not in self._ending:
-                said = f"interrupted, and still running {self._grace:g} s later"
+                said = f"interrupted, and still running {self.grace:g} s later"
                 self._end(ticket, Result(Verdict.INTERRUPTED, Failure(said)))
 
     def _abort(self) -> None:
@@ -334,7 +335,7 @@ class Engine:
         if not self._left:
             raise AssertionError("nothing runs and nothing is to be done; this is a bug in jobtest")
         if self._stuck_until is None:
-            self._stuck_until = now + self._grace
+            self._stuck_until = now + self.grace
         elif now >= self._stuck_until:
             names = ", ".join(dict.fromkeys(ticket.job.label for ticket in self._left))
             self.stop(f"what the rest needs is held by a body that timed out and goes on: {names}")

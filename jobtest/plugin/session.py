@@ -43,7 +43,7 @@ from jobtest.plugin.output import OutputRoom
 from jobtest.plugin.project import Project, build_project
 from jobtest.plugin.recollection import WRITES, Recollection, Recovered
 from jobtest.plugin.replay import Replay, wants_full
-from jobtest.plugin.terminal import PhaseLines, Terminal
+from jobtest.plugin.terminal import PhaseLines, StopLine, Terminal
 from jobtest.state.memory import MemoryStore
 from jobtest.state.store import RunRecord, Store
 
@@ -351,7 +351,7 @@ class Orchestration:
         if lane is not None:
             bodies.away = Crossing(bodies, self.memory.home), lane
         self.config.pluginmanager.register(Decorator(replay), "jobtest-decorator")
-        observers: list[Observer] = [Spare()]
+        observers: list[Observer] = [Spare(), StopLine(self)]
         if self.config.get_verbosity() > 1:
             observers.append(PhaseLines(self.config, plan))
         try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobtest.core.events import Entry, PhaseEnded, PhaseStarted
+from jobtest.core.events import Entry, PhaseEnded, PhaseStarted, RunStopped
 from jobtest.core.model import Command, Outcome
 from jobtest.core.planner import Plan
 from jobtest.core.summary import JobRecord, Summary
@@ -201,6 +201,25 @@ class PhaseLines:
             self._reporter.ensure_newline()
             what = f"{self._plan.graph[event.job].label}: {event.phase.value} {verdict}"
             self._reporter.write_line(f"  {what} in {seconds:.2f}s{said}")
+
+
+class StopLine:
+    """An observer that says at once that an interrupt was heard, and what is waited for."""
+
+    def __init__(self, of: Orchestration) -> None:
+        self._of = of
+        self._reporter = of.config.pluginmanager.get_plugin("terminalreporter")
+
+    def __call__(self, entry: Entry) -> None:
+        """Take in an entry."""
+        engine = self._of.engine
+        if not isinstance(entry.event, RunStopped) or self._reporter is None or engine is None:
+            return
+        if engine.interrupted:
+            number = len(engine.under_way())
+            said = f"{number} running, up to {engine.grace:g} s" if number else "nothing is running"
+            self._reporter.ensure_newline()
+            self._reporter.write_line(f"{entry.event.reason}: {said}; Ctrl-C once more ends all at once")
 
 
 def recap(summary: Summary) -> str:

@@ -242,3 +242,10 @@ def test_resources_of_workers_hold_back_what_asks_for_them(place, start):
     assert run.status == 4
     assert "job 'a' needs 2 of 'gpu', and no Dask worker has more than 1" in run.text
     assert run.notes == []
+
+
+def test_an_address_without_a_port_is_told_before_anything_is_tried(place):
+    place.write(job_a="def job_a(): pass")
+    run = place.run("dask://nohost")
+    assert run.status == 4
+    assert "dask://nohost: the address of a Dask scheduler has a port" in run.text

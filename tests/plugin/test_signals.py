@@ -114,6 +114,7 @@ def test_an_interrupt_in_any_phase_ends_the_run_in_order(project, where):
     done = project.run(project.workers, WHERE=where)
     assert done.returncode == 2, done.stdout + done.stderr
     assert "Interrupted: interrupted by Ctrl-C" in done.stdout
+    assert "Ctrl-C once more ends all at once" in done.stdout or where == "cleanup"
     assert "Traceback" not in done.stdout + done.stderr
     assert project.cases() == ["job_a", "job_b", "job_held"]
     assert done.seen.count("closed") == done.seen.count("opened")

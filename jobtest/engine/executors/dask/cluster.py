@@ -175,6 +175,11 @@ def connect(url: str, workers: int) -> Generator[Cluster]:
     except ImportError as error:
         raise UsageError([Problem(what=f"{url} needs distributed: {error}", fix=EXTRA)]) from None
     address = url.removeprefix("dask://")
+    if address and not address.rpartition(":")[2].isdigit():
+        what = f"{url}: the address of a Dask scheduler has a port"
+        raise UsageError(
+            [Problem(what=what, fix=f"write {url.rstrip(':')}:8786, or dask:// for a local cluster")]
+        )
     ours = {
         "distributed.scheduler.allowed-failures": 0,
         "distributed.admin.large-graph-warning-threshold": "1 GB",
