@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     __version__: str
+    from jobtest.core.deprecation import JobtestDeprecationWarning
     from jobtest.core.errors import JobtestError, ProjectError
     from jobtest.core.graph import Graph
     from jobtest.core.model import Edge, EdgeKind, Job, OnFailure, Outcome, Retry, Take
     from jobtest.core.planner import Plan, make_plan
+    from jobtest.core.scope import Need
     from jobtest.core.summary import Summary
     from jobtest.engine.library import Functions, run
     from jobtest.plugin.mark import job
@@ -33,8 +35,10 @@ _WHERE = {
     "Functions": "engine.library",
     "Graph": "core.graph",
     "Job": "core.model",
+    "JobtestDeprecationWarning": "core.deprecation",
     "JobtestError": "core.errors",
     "OnFailure": "core.model",
+    "Need": "core.scope",
     "Outcome": "core.model",
     "Plan": "core.planner",
     "ProjectError": "core.errors",
@@ -52,7 +56,9 @@ __all__ = [
     "Functions",
     "Graph",
     "Job",
+    "JobtestDeprecationWarning",
     "JobtestError",
+    "Need",
     "OnFailure",
     "Outcome",
     "Plan",

@@ -12,6 +12,7 @@ import pytest
 import jobtest
 from jobtest.core import errors
 from jobtest.plugin.fixtures import PRIVATE
+from jobtest.tasks import TaskFailed
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "jobtest"
@@ -46,6 +47,10 @@ ERRORS = {
         "it is a text\n  fix: move it away",
     ),
     errors.StateLocked: (([errors.Problem(what="pid 7 holds it")],), "pid 7 holds it"),
+    TaskFailed: (
+        (errors.Problem(what="'make' ended with exit status 2", at=("/src",), fix="see what it printed"),),
+        "'make' ended with exit status 2\n  at: /src\n  fix: see what it printed",
+    ),
     errors.StateLost: (
         (errors.Problem(what="the disk is full", at=("/state.db",), fix="make room"),),
         "the disk is full\n  at: /state.db\n  fix: make room",
@@ -123,7 +128,9 @@ def test_the_public_api_is_this():
         "Functions",
         "Graph",
         "Job",
+        "JobtestDeprecationWarning",
         "JobtestError",
+        "Need",
         "OnFailure",
         "Outcome",
         "Plan",

@@ -39,7 +39,7 @@ def show(arguments: Namespace) -> str:
 def explain(arguments: Namespace) -> str:
     """Tell one job: its last runs, and why it ran or did not."""
     with closing(open_state(arguments)) as store:
-        explained = history.explain(store, arguments.name)
+        explained = history.explain(store, arguments.name, arguments.context)
     return _json(history.explain_data(explained)) if arguments.json else history.explain_text(explained)
 
 
@@ -75,7 +75,7 @@ def _write(file: str, write: Callable[[str], None]) -> str:
 
 
 def prune(arguments: Namespace) -> str:
-    """Forget older runs. Kept are the newest ones, the newest that has not ended, and what owes a cleanup."""
+    """Forget older runs. Kept are the newest ones of each context, one not ended, and what owes a cleanup."""
     if arguments.owed is not None:
         return _forget_owed(arguments)
     keep = arguments.keep if arguments.keep is not None else settings_of(arguments).keep_runs
@@ -110,9 +110,15 @@ def _forget_owed(arguments: Namespace) -> str:
 def _prunable(store: Store, keep: int) -> Sequence[RunRecord]:
     """Return the runs that nothing needs any more, newest first."""
     records = store.runs()
-    unended = [record.id for record in records if record.ended_at is None]
-    needed = {*unended[:1], *(owed.run for owed in store.owed())}
-    return [record for record in records[keep:] if record.id not in needed]
+    unended = {record.context: record.id for record in reversed(records) if record.ended_at is None}
+    needed = {*unended.values(), *(owed.run for owed in store.owed())}
+    contexts = {record.context for record in records}
+    recent = {
+        record.id
+        for context in contexts
+        for record in [one for one in records if one.context == context][:keep]
+    }
+    return [record for record in records if record.id not in recent | needed]
 
 
 def _owner() -> Owner:

@@ -97,6 +97,7 @@ def _parser() -> _Parser:
     show = command("show", commands.show, as_json)
     explain = command("explain", commands.explain, as_json)
     explain.add_argument("name", metavar="NAME", help="name, label like deploy[eu], id, or the end of an id")
+    explain.add_argument("--context", metavar="NAME", help="in which context; default: that of the last run")
     report = command("report", commands.report)
     report.add_argument("--junitxml", metavar="FILE", help="JUnit XML")
     report.add_argument("--json", metavar="FILE", help="the JSON report")

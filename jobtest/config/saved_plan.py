@@ -24,7 +24,7 @@ from uuid import uuid4
 from jobtest.core.errors import Problem, UsageError
 from jobtest.core.model import Outcome
 
-__all__ = ["SCHEMA", "SavedJob", "SavedPlan", "differences", "load", "save"]
+__all__ = ["SCHEMA", "SavedJob", "SavedPlan", "differences", "load", "other_context", "save"]
 
 SCHEMA = 1
 """Version of the file's format."""
@@ -89,15 +89,17 @@ class SavedPlan:
         selection: What was selected, as text for people.
         made_at: When it was made, in UTC: `2026-01-31T10:00:00Z`.
         jobs: In the order of the plan.
+        context: Name of the context, or empty.
     """
 
     command: str
     selection: str
     made_at: str
     jobs: tuple[SavedJob, ...]
+    context: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("command", "selection", "made_at"):
+        for name in ("command", "selection", "made_at", "context"):
             object.__setattr__(self, name, _writable(getattr(self, name)))
 
 
@@ -142,6 +144,16 @@ def load(path: Path) -> SavedPlan:
         what = f"the plan cannot be read: {said}"
         raise UsageError([Problem(what=what, at=(str(path),), fix=AGAIN)]) from error
     return _Reader(path).plan(document)
+
+
+def other_context(saved: SavedPlan, context: str) -> list[Problem]:
+    """Return why a saved plan cannot be applied in a context: it was made in another one; or nothing."""
+    if saved.context == context:
+        return []
+    made, here = (f"context {name}" if name else "no context" for name in (saved.context, context))
+    fix = f"add --job-context={saved.context}" if saved.context else "leave out --job-context"
+    what = f"the plan was made in {made}, and this run is in {here}"
+    return [Problem(what=what, fix=f"{fix}, or {AGAIN}")]
 
 
 def differences(saved: SavedPlan, now: SavedPlan) -> list[Problem]:
@@ -206,6 +218,7 @@ def _text_of(saved: SavedPlan) -> str:
         "command": saved.command,
         "selection": saved.selection,
         "made_at": saved.made_at,
+        **({"context": saved.context} if saved.context else {}),
     }
     jobs = {"job": [_table(job) for job in saved.jobs]}
     return f"{HEADER}{toml.dumps(head, encoder)}\n{toml.dumps(jobs, encoder).rstrip()}\n"
@@ -302,6 +315,7 @@ class _Reader:
             selection=self._text(document, "selection"),
             made_at=self._time(document, "made_at"),
             jobs=tuple(self._jobs(document)),
+            context=self._text(document, "context") if "context" in document else "",
         )
         if self._problems:
             raise UsageError(self._problems)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from jobtest.core.events import AttemptSuspended, Event, JobEnded, PhaseEnded
 from jobtest.core.inputs import Inputs
 from jobtest.core.live import Live, State
-from jobtest.core.model import EdgeKind, Kind, Outcome, Phase, Verdict
+from jobtest.core.model import Command, EdgeKind, Kind, Outcome, Phase, Take, Verdict
 from jobtest.core.planner import Plan
 from jobtest.core.policies import End, Progress, doomed_end, dooms, held, may_take_back, uses
 from jobtest.core.queue import ReadyQueue
@@ -21,6 +21,9 @@ from jobtest.core.tail import Tail
 __all__ = ["GOOD", "Flow", "ending", "refusal"]
 
 GOOD = frozenset({Outcome.UNCHANGED, Outcome.CHANGED, Outcome.WOULD_RUN, Outcome.UNKNOWN})
+
+UPDATED = frozenset({Outcome.CHANGED, Outcome.WOULD_RUN})
+"""Ends whose reason says that the job was not made, but brought up to date."""
 
 
 class Flow:
@@ -44,7 +47,7 @@ class Flow:
         self.backoff: list[tuple[float, str]] = []
         self.decided: dict[str, Event] = {}
         self.inputs = Inputs(plan)
-        self.tail = Tail(plan.owed, first=plan.owed_first)
+        self.tail = Tail(plan.owed, first=plan.owed_first, undo=plan.undo, whole_run=plan.rolls_back)
         self._idlers: list[Live] = []
         self.live = {id: self._new(id, at) for at, id in enumerate(plan.graph.jobs)}
 
@@ -55,7 +58,10 @@ class Flow:
         wanted = any(kind is EdgeKind.VALUE for _, kind in down)
         progress = Progress(must_run=decision.must_run, wanted=wanted, has_value=self.inputs.stored(id))
         live = Live(graph[id], decision, position, len(graph.upstream(id)), takers, progress)
-        left = decision.resumed
+        past, left = self.plan.pasts.get(id), decision.resumed
+        progress.exists = past is not None and past.exists
+        if self.plan.command is Command.DESCRIBE:
+            progress.pending, progress.reason = Outcome.UNCHANGED, decision.reason
         if left is not None:
             progress.attempt, progress.entered = left.attempt, left.entered
             if left.entered and live.job.has_check:
@@ -76,11 +82,16 @@ class Flow:
                 self.satisfy(live)
         self.let_go_if_stuck()
 
+    def takes(self, live: Live) -> tuple[Take, ...]:
+        """Return the values that a job takes and that this run makes; if it does not, they are stored."""
+        return () if self.plan.verb else live.job.takes
+
     def get_ready(self, live: Live) -> None:
         """Queue up, or first have the values made that its next attempt is sure to want."""
         job = live.job
         sure = not job.has_check or bool(live.progress.must_run)
-        waits_for = self.unmade(take.upstream for take in job.takes if sure or take.parameter in job.early)
+        takes = [take for take in self.takes(live) if sure or take.parameter in job.early]
+        waits_for = self.unmade(take.upstream for take in takes)
         if waits_for:
             self.wait_for(live, waits_for)
         elif live.not_before:
@@ -125,7 +136,7 @@ class Flow:
         """
         progress = live.progress
         holds = event.phase is Phase.CHECK and event.verdict is Verdict.OK and live.job.has_run
-        if not holds or progress.must_run:
+        if not holds or progress.must_run or self.plan.verb:
             return None
         self._see_inputs(live)
         if progress.must_run or live.rested or (progress.wanted and not progress.has_value):
@@ -261,7 +272,7 @@ class Flow:
             upstream, ended, other = todo.pop()
             if other.state is State.ENDED or other.doomed is not None or other.decision.skip:
                 continue
-            other.doomed = doomed_end(upstream, ended, other.job.id)
+            other.doomed = doomed_end(upstream, ended, other.job.id, reverse=self.plan.reverse)
             if other.state is not State.ACTIVE and self._end_doomed(other, other.doomed):
                 needed_by = self.plan.graph.downstream(other.job.id)
                 below = [self.live[id] for id, kind in needed_by if kind is not EdgeKind.AFTER]
@@ -299,11 +310,14 @@ class Flow:
 
 def ending(live: Live, end: End) -> JobEnded:
     """Return the end of a job, with a note if an earlier run was killed while it ran."""
-    notes, left = end.notes, live.decision.resumed
+    decision, reason = live.decision, end.reason
+    notes, left = (*decision.notes, *end.notes), decision.resumed
+    if live.job.calls == "update" and end.outcome in UPDATED:
+        reason = f"{reason} (update)"
     if left is not None and left.lost and end.outcome is not Outcome.CANCELLED:
         again = "; it ran again" if not live.job.has_check else ""
         notes = (*notes, f"run {left.run} was killed while it ran{again}")
-    return JobEnded(live.job.id, end.outcome, end.reason, end.kind, (), notes)
+    return JobEnded(live.job.id, end.outcome, reason, end.kind, (), notes)
 
 
 def _ended_before(live: Live) -> JobEnded | None:
@@ -312,7 +326,7 @@ def _ended_before(live: Live) -> JobEnded | None:
     if decision.skip:
         return JobEnded(id, Outcome.SKIPPED, decision.skip, None, decision.causes)
     if decision.resumed is not None and decision.resumed.outcome is not None:
-        return JobEnded(id, decision.resumed.outcome, decision.reason)
+        return JobEnded(id, decision.resumed.outcome, decision.reason, notes=decision.notes)
     if decision.refused and not live.job.has_check:
         return refusal(live)
     return None

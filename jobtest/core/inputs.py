@@ -15,7 +15,7 @@ class Inputs:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._known = {id: past.value for id, past in plan.pasts.items()}
+        self._known = {id: past.value for id, past in plan.pasts.items() if not past.gone}
         for id, decision in plan.decisions.items():
             if decision.resumed is not None and decision.resumed.value:
                 self._known[id] = decision.resumed.value

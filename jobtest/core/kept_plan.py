@@ -22,6 +22,10 @@ def plan_to_data(plan: Plan) -> dict[str, object]:
         "owed": list(plan.owed),
         "owed_first": plan.owed_first,
         "keep_cleanups": plan.keep_cleanups,
+        "verb": plan.verb,
+        "reverse": plan.reverse,
+        "undo": list(plan.undo),
+        "rolls_back": plan.rolls_back,
     }
 
 
@@ -42,6 +46,10 @@ def plan_from_data(data: Mapping[str, object]) -> Plan:
             owed=tuple(data["owed"]),  # type: ignore[arg-type]  # as above
             owed_first=bool(data["owed_first"]),
             keep_cleanups=bool(data["keep_cleanups"]),
+            verb=str(data.get("verb", "")),
+            reverse=bool(data.get("reverse", False)),
+            undo=tuple(data.get("undo", ())),  # type: ignore[arg-type]  # as above
+            rolls_back=bool(data.get("rolls_back", False)),
         )
     except (KeyError, TypeError) as error:
         raise ValueError("not a plan of jobtest") from error

@@ -40,6 +40,11 @@ class Command(Enum):
     PLAN = "plan"
     DRIFT = "drift"
     CLEANUP = "cleanup"
+    DESCRIBE = "describe"
+    DELETE = "delete"
+    ROLLBACK = "rollback"
+    VERB = "verb"
+    """Something that the project has a word of its own for."""
 
 
 class Phase(Enum):
@@ -50,7 +55,12 @@ class Phase(Enum):
     RECHECK = "recheck"
     DESCRIBE = "describe"
     CLOSE = "close"
+    ROLLBACK = "rollback"
     CLEANUP = "cleanup"
+
+
+TAIL = frozenset({Phase.CLOSE, Phase.ROLLBACK, Phase.CLEANUP})
+"""What comes after a job has ended."""
 
 
 class Outcome(Enum):
@@ -100,6 +110,12 @@ class Verdict(Enum):
     """Interrupted before its body was called."""
     CRASHED = "crashed"
     """Its process ended before it answered."""
+
+
+NOT_ENTERED = frozenset(
+    {Verdict.SETUP_ERROR, Verdict.NOT_BEGUN, Verdict.WOULD_RUN, Verdict.UNKNOWN, Verdict.DRIFTED}
+)
+"""What comes of a run phase whose body was not called."""
 
 
 class EdgeKind(Enum):
@@ -195,6 +211,10 @@ class Job:
         has_run: It has a run phase; without one it is a gate.
         has_describe: It has a describe function, whose return is its value.
         has_cleanup: It has a cleanup, owed once its run phase was entered.
+        has_rollback: It is rolled back when it has failed for good.
+        functions: Prefixes of its further functions, in alphabetical order: `delete`, `update`, ...
+        calls: Prefix of the function that its run phase calls.
+        unasked: Its attempts begin with its run phase, though it has a check.
         own_value: Its check takes its own value.
         is_generator: Its run phase holds something open until its last consumer has ended.
         always: A job without check that runs even if nobody needs it.
@@ -224,6 +244,10 @@ class Job:
     has_run: bool = True
     has_describe: bool = False
     has_cleanup: bool = False
+    has_rollback: bool = False
+    functions: tuple[str, ...] = ()
+    calls: str = "job"
+    unasked: bool = False
     own_value: bool = False
     is_generator: bool = False
     always: bool = False
@@ -243,6 +267,16 @@ class Job:
     def __post_init__(self) -> None:
         if not self.name:
             object.__setattr__(self, "name", self.id)
+
+    @property
+    def goes(self) -> bool:
+        """Whether its run phase takes it away: all is well then if its check does not hold."""
+        return self.calls == "delete"
+
+    @property
+    def word(self) -> str:
+        """What its run phase is called in what is said of it."""
+        return "run" if self.calls == "job" else self.calls
 
     @property
     def label(self) -> str:

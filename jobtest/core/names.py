@@ -8,10 +8,11 @@ and edges.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jobtest.core.errors import Problem, did_you_mean
 from jobtest.core.model import Edge, EdgeKind, Take
+from jobtest.core.scope import LABEL
 
 __all__ = ["Definition", "Instance", "Links", "Reference", "link", "pick"]
 
@@ -36,16 +37,19 @@ class Reference:
     """A name that a job asks for.
 
     Attributes:
-        target: `build`, `job_build`, `build[eu]` or `ci/job_main.py::job_build`.
+        target: `build`, `job_build`, `build[eu]` or `ci/job_main.py::job_build`; or, but for a value,
+            `label:KEY=VALUE`: all other jobs with that label, of which there may be none.
         kind: What is wanted.
         at: Where it is asked for.
         parameter: For a value: the parameter that takes it.
+        applies: It is followed; otherwise it is only checked that it means something.
     """
 
     target: str
     kind: EdgeKind
     at: str
     parameter: str = ""
+    applies: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Definition:
         at: `file:line name`, for messages.
         instances: At least one.
         references: What it asks for, in order.
+        labels: By which others may ask for it.
     """
 
     id: str
@@ -67,6 +72,7 @@ class Definition:
     at: str
     instances: tuple[Instance, ...]
     references: tuple[Reference, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,16 +161,23 @@ class _Linker:
         self._by_id = {definition.id: definition for definition in definitions}
         for definition in definitions:
             self._by_name.setdefault(definition.name, []).append(definition)
+        self._labelled: dict[str, list[Definition]] = {}
+        for definition in definitions:
+            for key, value in definition.labels.items():
+                self._labelled.setdefault(f"{LABEL}{key}={value}", []).append(definition)
         self._groups: dict[tuple[str, tuple[str, ...]], dict[tuple[object, ...], list[Instance]]] = {}
 
     def link(self, definition: Definition, links: dict[str, Links]) -> None:
-        targets = [self._target(definition, reference) for reference in definition.references]
+        targets = [
+            (reference, found)
+            for reference in definition.references
+            for found in self._targets(definition, reference)
+            if reference.applies
+        ]
         for instance in definition.instances:
             edges: dict[tuple[str, EdgeKind], Edge] = {}
             takes: list[Take] = []
-            for reference, found in zip(definition.references, targets, strict=True):
-                if found is None:
-                    continue
+            for reference, found in targets:
                 matched, keys = self._join(definition, instance, reference, found)
                 for upstream in matched:
                     edge = Edge(upstream.id, reference.kind, reference.at)
@@ -186,11 +199,14 @@ class _Linker:
         result = _Found(found, only)
         return result if len(found) > 1 or result.instances() else UNKNOWN
 
-    def _target(self, definition: Definition, reference: Reference) -> _Found | None:
+    def _targets(self, definition: Definition, reference: Reference) -> Sequence[_Found]:
+        if reference.kind is not EdgeKind.VALUE and reference.target.startswith(LABEL):
+            labelled = self._labelled.get(reference.target, ())
+            return [_Found((one,)) for one in labelled if one is not definition]
         found = self.resolve(reference.target, definition.path)
         if isinstance(found, _Unknown):
             self.problems.append(self._unknown(definition, reference))
-            return None
+            return ()
         if len(found.definitions) > 1:
             places = tuple(one.at for one in found.definitions)
             first = found.definitions[0].id
@@ -202,8 +218,8 @@ class _Linker:
             )
             what = f"job {definition.name!r} asks for {reference.target!r}, which is more than one job"
             self.problems.append(Problem(what=what, at=(reference.at, *places), fix=fix))
-            return None
-        return found
+            return ()
+        return (found,)
 
     def _unknown(self, definition: Definition, reference: Reference) -> Problem:
         target = reference.target
@@ -242,6 +258,8 @@ class _Linker:
         shared = tuple(name for name in first.params if name in instance.params)
         key = tuple(_exact(instance.params[name]) for name in shared)
         matched = self._grouped(upstream, shared).get(key, [])
+        if not matched and reference.target.startswith(LABEL):
+            return (), None
         if not matched:
             wanted = ", ".join(f"{name}={instance.params[name]!r}" for name in shared)
             has = ", ".join(one.id for one in upstream.instances[:12])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jobtest.core.model import NOTHING, Outcome
 
-__all__ = ["Past", "Resumed"]
+__all__ = ["OwedRollback", "Past", "Resumed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,9 @@ class Past:
         check_seconds: How long its check took when it was last asked.
         run_seconds: How long its run phase took the last time it ended well; None if it never ran.
         doubt: Id of the run that was killed while it ran, of a job that must not run twice; else empty.
+        gone: It was taken away again since then: deleted or rolled back.
+        gone_at: When that was.
+        rollback: Its rollback that is due, if there is one.
     """
 
     run: str = ""
@@ -39,6 +42,40 @@ class Past:
     check_seconds: float = 0.0
     run_seconds: float | None = None
     doubt: str = ""
+    gone: bool = False
+    gone_at: float = 0.0
+    rollback: OwedRollback | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether what the job brings about is there, for all that is known."""
+        return bool(self.run) and not self.gone
+
+    def lost(self, at: float) -> Past:
+        """Return what is known of the job once it was taken away."""
+        return replace(self, gone=True, gone_at=at, doubt="", rollback=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwedRollback:
+    """A rollback that is due.
+
+    Attributes:
+        run: Id of the run that owes it.
+        turn: Its place in the order in which run phases were entered there.
+        error: What its job failed of, one line; empty if it did not.
+        before: What was known of the job before that run.
+    """
+
+    run: str
+    turn: int
+    error: str = ""
+    before: Past | None = None
+
+    def done(self, at: float) -> Past:
+        """Return what is known of the job once it was rolled back: what was known before."""
+        before = self.before or Past()
+        return before if before.run else before.lost(at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

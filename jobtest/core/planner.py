@@ -16,7 +16,7 @@ from jobtest.core.graph import Graph
 from jobtest.core.model import Command, Edge, EdgeKind, Job, Outcome
 from jobtest.core.past import Past, Resumed
 
-__all__ = ["BY_NAME", "Decision", "Plan", "cleanup_plan", "make_plan"]
+__all__ = ["BY_NAME", "Decision", "Plan", "cleanup_plan", "declared_otherwise", "make_plan"]
 
 BY_NAME = "no check; selected by name"
 """Reason of a job that runs for nothing but that the user named it."""
@@ -40,6 +40,7 @@ class Decision:
         wave: Number of jobs before it on the longest way from the beginning.
         resumed: Where an earlier run left it; None if this run does not go on with it.
         refused: Why it fails instead of entering its run phase; else empty.
+        notes: What the user should know about it, however it ends.
     """
 
     needed: bool
@@ -51,6 +52,7 @@ class Decision:
     wave: int = 0
     resumed: Resumed | None = None
     refused: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,12 @@ class Plan:
         owed: Ids of jobs whose cleanups earlier runs owe, in the order in which they were entered.
         owed_first: These cleanups run before anything else; otherwise at the end, after those of this run.
         keep_cleanups: Cleanups that this run comes to owe are left for a later one.
+        verb: What is done with the jobs instead of bringing their state about: `delete`, `describe`, ...; the
+            values that they take are those of earlier runs then. Empty: their state is brought about.
+        reverse: Edges are turned round: a job comes after those that need it.
+        undo: Ids of jobs whose rollbacks earlier runs owe, in the order in which they were entered; they run
+            before anything else.
+        rolls_back: If a job fails, nothing new starts, and all that ran is rolled back.
     """
 
     graph: Graph
@@ -76,6 +84,10 @@ class Plan:
     owed: tuple[str, ...] = ()
     owed_first: bool = False
     keep_cleanups: bool = False
+    verb: str = ""
+    reverse: bool = False
+    undo: tuple[str, ...] = ()
+    rolls_back: bool = False
 
     @cached_property
     def order(self) -> tuple[str, ...]:
@@ -133,6 +145,7 @@ def make_plan(
     resumed: Mapping[str, Resumed] | None = None,
     owed: Iterable[str] = (),
     owed_first: bool = False,
+    undo: Iterable[str] = (),
     order: Mapping[str, int] | None = None,
 ) -> Plan:
     """Decide what takes part and why.
@@ -151,24 +164,26 @@ def make_plan(
         resumed: Where the run that this one goes on with left jobs.
         owed: Ids of jobs whose cleanups earlier runs owe, in the order in which they were entered.
         owed_first: These cleanups run before anything else.
+        undo: Ids of jobs whose rollbacks earlier runs owe, in that order.
         order: Places of jobs in the order of an earlier run; among jobs of equal priority that are ready the
             first goes first, and those without a place after them.
 
     Raises:
         KeyError: an id is not in the graph.
     """
-    kept = set(_known(graph, select)) if select is not None else set(graph.jobs)
+    kept = set(known(graph, select)) if select is not None else set(graph.jobs)
     if not alone and select is not None:
         kept = graph.closure(kept)
     left_out = {id: "not selected" for id in graph.jobs if id not in kept}
     part = _only(graph, kept, alone=alone, command=command)
-    pasts, resumed, forced = pasts or {}, resumed or {}, frozenset(_known(graph, force))
-    skips = _skips(part, exclude or {}, command)
+    pasts, resumed, forced = pasts or {}, resumed or {}, frozenset(known(graph, force))
+    part = _up_to_date(part, pasts)
+    skips = skips_of(part, exclude or {}, command)
     done = {id for id, left in resumed.items() if left.outcome is not None and id not in forced}
-    upstream_first = _upstream_first(part)
-    ranks = _as_before(part, order) if order else _ranks(part, upstream_first, seconds or {})
-    waves = _waves(part, upstream_first)
-    needs = _needs(part, upstream_first, frozenset(_known(graph, named)), forced, done.union(skips))
+    in_order = upstream_first(part)
+    ranks = as_before(part, order) if order else ranks_of(part, in_order, seconds or {})
+    waves = waves_of(part, in_order)
+    needs = _needs(part, in_order, frozenset(known(graph, named)), forced, done.union(skips))
     decisions = {}
     for id, job in part.jobs.items():
         if id in skips:
@@ -183,10 +198,37 @@ def make_plan(
             rank=ranks[id],
             wave=waves[id],
             resumed=left,
-            refused="" if id in forced else _refused(job, pasts.get(id), left),
+            refused="" if id in forced else refusal_of(job, pasts.get(id), left),
+            notes=declared_otherwise(job, pasts.get(id)) if command is Command.DRIFT else (),
         )
     owing = tuple(id for id in owed if id in part and part[id].has_cleanup)
-    return Plan(part, decisions, left_out, command, pasts, owing, owed_first)
+    undoing = tuple(id for id in undo if id in part and part[id].has_rollback)
+    return Plan(part, decisions, left_out, command, pasts, owing, owed_first, undo=undoing)
+
+
+def declared_otherwise(job: Job, past: Past | None) -> tuple[str, ...]:
+    """Return a note if a job that is there was declared otherwise when it was made."""
+    if past is None or not past.exists or past.definition in ("", job.definition):
+        return ()
+    return (f"its definition has changed since its last success, in run {past.run}",)
+
+
+def _up_to_date(graph: Graph, pasts: Mapping[str, Past]) -> Graph:
+    """Return the graph with jobs that are there, and can be brought up to date, so that this is done.
+
+    A job that holds something open is made anew in every run.
+    """
+    found = {
+        id: replace(job, calls="update")
+        for id, job in graph.jobs.items()
+        if "update" in job.functions and not job.is_generator and id in pasts and _stays(pasts[id])
+    }
+    return Graph(found.get(job.id, job) for job in graph) if found else graph
+
+
+def _stays(past: Past) -> bool:
+    """Tell whether what a job brings about is there once its rollback, if that is due, is done."""
+    return past.rollback.done(0.0).exists if past.rollback is not None else past.exists
 
 
 def cleanup_plan(graph: Graph, owed: Mapping[str, str], select: Iterable[str] | None = None) -> Plan:
@@ -197,7 +239,7 @@ def cleanup_plan(graph: Graph, owed: Mapping[str, str], select: Iterable[str] | 
         owed: Run that owes it by id of the job, in the order in which they were entered.
         select: Ids asked for; None: all jobs.
     """
-    kept = set(_known(graph, select)) if select is not None else set(graph.jobs)
+    kept = set(known(graph, select)) if select is not None else set(graph.jobs)
     part = _only(graph, kept, alone=True, command=Command.CLEANUP)
     decisions = {}
     for id, job in part.jobs.items():
@@ -214,7 +256,7 @@ def cleanup_plan(graph: Graph, owed: Mapping[str, str], select: Iterable[str] | 
     return Plan(part, decisions, left_out, Command.CLEANUP, {}, owing)
 
 
-def _refused(job: Job, past: Past | None, left: Resumed | None) -> str:
+def refusal_of(job: Job, past: Past | None, left: Resumed | None) -> str:
     if job.once and past is not None and past.doubt:
         return f'run {past.doubt} was killed while it ran, and on_crash="fail"; --job-force runs it'
     if left is not None and left.lost >= MOST_LOST:
@@ -224,28 +266,28 @@ def _refused(job: Job, past: Past | None, left: Resumed | None) -> str:
 
 def _only(graph: Graph, kept: Collection[str], *, alone: bool, command: Command) -> Graph:
     """Return the part of a graph that a run is about, without the edges that it does not follow."""
-    part = Graph(_without(job, kept) for job in graph if job.id in kept) if alone else graph.only(kept)
-    return Graph(map(_ordered, part)) if command in (Command.DRIFT, Command.CLEANUP) else part
+    part = Graph(without(job, kept) for job in graph if job.id in kept) if alone else graph.only(kept)
+    return Graph(map(ordered, part)) if command in (Command.DRIFT, Command.CLEANUP) else part
 
 
-def _ordered(job: Job) -> Job:
+def ordered(job: Job) -> Job:
     """Return a job that only comes after what it waited for."""
     return replace(job, edges=tuple(Edge(edge.upstream, EdgeKind.AFTER, edge.at) for edge in job.edges))
 
 
-def _without(job: Job, kept: Collection[str]) -> Job:
+def without(job: Job, kept: Collection[str]) -> Job:
     edges = tuple(edge for edge in job.edges if edge.upstream in kept)
     return replace(job, edges=edges) if len(edges) < len(job.edges) else job
 
 
-def _known(graph: Graph, ids: Iterable[str]) -> list[str]:
+def known(graph: Graph, ids: Iterable[str]) -> list[str]:
     found = list(ids)
     for id in found:
         graph.jobs[id]
     return found
 
 
-def _upstream_first(graph: Graph) -> list[str]:
+def upstream_first(graph: Graph) -> list[str]:
     waiting = {id: len(graph.upstream(id)) for id in graph.jobs}
     order = [id for id, count in waiting.items() if not count]
     for id in order:
@@ -256,10 +298,11 @@ def _upstream_first(graph: Graph) -> list[str]:
     return order
 
 
-def _skips(
-    graph: Graph, exclude: Mapping[str, str], command: Command
+def skips_of(
+    graph: Graph, exclude: Mapping[str, str], command: Command, *, reverse: bool = False
 ) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Return reason and causes of each skipped job; what needs a skipped one is skipped, naming the root."""
+    who = "{}, which needs it," if reverse else "upstream {}"
     skips: dict[str, tuple[str, tuple[str, ...]]] = {}
     for id, job in graph.jobs.items():
         reason = job.skip or exclude.get(id, "")
@@ -272,12 +315,12 @@ def _skips(
         while todo:
             for id, kind in graph.downstream(todo.pop()):
                 if kind is not EdgeKind.AFTER and id not in skips:
-                    skips[id] = f"upstream {graph[root].label} is skipped: {skips[root][0]}", (root,)
+                    skips[id] = f"{who.format(graph[root].label)} is skipped: {skips[root][0]}", (root,)
                     todo.append(id)
     return skips
 
 
-def _ranks(graph: Graph, order: list[str], seconds: Mapping[str, float]) -> dict[str, float]:
+def ranks_of(graph: Graph, order: list[str], seconds: Mapping[str, float]) -> dict[str, float]:
     usual = sum(seconds.values()) / len(seconds) if seconds else 1.0
     ranks: dict[str, float] = {}
     for id in reversed(order):
@@ -286,11 +329,11 @@ def _ranks(graph: Graph, order: list[str], seconds: Mapping[str, float]) -> dict
     return ranks
 
 
-def _as_before(graph: Graph, order: Mapping[str, int]) -> dict[str, float]:
+def as_before(graph: Graph, order: Mapping[str, int]) -> dict[str, float]:
     return {id: float(-order.get(id, len(order))) for id in graph.jobs}
 
 
-def _waves(graph: Graph, order: list[str]) -> dict[str, int]:
+def waves_of(graph: Graph, order: list[str]) -> dict[str, int]:
     waves: dict[str, int] = {}
     for id in order:
         waves[id] = 1 + max((waves[edge.upstream] for edge in graph.upstream(id)), default=-1)

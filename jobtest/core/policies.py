@@ -20,6 +20,9 @@ value is wanted and there is none |
 | any | timed_out, crashed | try again or end `failed (timeout)`, `failed (crashed)` |
 | any | abandoned | end `failed (timeout)`: never two live bodies of one job |
 | any | skipped, unknown, interrupted, not_begun | end `skipped`, `unknown`, `cancelled` |
+
+Of a job whose run phase takes it away (`Job.goes`), all is well if its check does not hold: where the table
+says ok it is not_holding, and the other way round. If jobs are described, nothing runs: check, describe, end.
 """
 
 from __future__ import annotations
@@ -71,6 +74,7 @@ class Progress:
         must_run: It runs even if its check holds, and this is why; empty if not.
         wanted: Another job takes its value.
         has_value: It has a value.
+        exists: What it brings about is there, for all that is known from earlier runs.
         entered: Its run phase has been entered, in this attempt or an earlier one.
         reason: Why it runs, for the report.
         run_failure: What its run phase raised in this attempt.
@@ -81,6 +85,7 @@ class Progress:
     must_run: str = ""
     wanted: bool = False
     has_value: bool = False
+    exists: bool = False
     entered: bool = False
     reason: str = ""
     run_failure: Failure | None = None
@@ -124,7 +129,9 @@ Step = Go | Again | Hold | End
 
 def first_phase(job: Job) -> Phase:
     """Return the phase with which every attempt of a job starts."""
-    return Phase.CHECK if job.has_check else Phase.RUN
+    if job.has_check and not job.unasked:
+        return Phase.CHECK
+    return Phase.DESCRIBE if job.calls == "describe" else Phase.RUN
 
 
 def next_step(job: Job, progress: Progress, ended: PhaseEnded) -> Step:
@@ -134,6 +141,7 @@ def next_step(job: Job, progress: Progress, ended: PhaseEnded) -> Step:
         ValueError: the verdict cannot come from the phase; this is a bug of the executor.
     """
     said = str(ended.failure) if ended.failure else ""
+    word = job.word if ended.phase is Phase.RUN else ended.phase.value
     match ended.verdict:
         case Verdict.SETUP_ERROR:
             end = End(Outcome.FAILED, f"set-up failed: {said}", Kind.SETUP_ERROR)
@@ -145,12 +153,11 @@ def next_step(job: Job, progress: Progress, ended: PhaseEnded) -> Step:
         case Verdict.INTERRUPTED | Verdict.NOT_BEGUN:
             return End(Outcome.CANCELLED, said or "interrupted", Kind.CANCELLED)
         case Verdict.TIMED_OUT:
-            end = End(Outcome.FAILED, f"{ended.phase.value} {said}", Kind.TIMEOUT)
-            return Again(end, ended.failure)
+            return Again(End(Outcome.FAILED, f"{word} {said}", Kind.TIMEOUT), ended.failure)
         case Verdict.ABANDONED:
-            return End(Outcome.FAILED, f"{ended.phase.value} {said}", Kind.TIMEOUT)
+            return End(Outcome.FAILED, f"{word} {said}", Kind.TIMEOUT)
         case Verdict.CRASHED:
-            return Again(End(Outcome.FAILED, f"{ended.phase.value} {said}", Kind.CRASHED), ended.failure)
+            return Again(End(Outcome.FAILED, f"{word} {said}", Kind.CRASHED), ended.failure)
         case Verdict.BROKEN if ended.phase in (Phase.CHECK, Phase.RECHECK):
             return End(Outcome.FAILED, f"its check is broken: {said}", Kind.BROKEN_CHECK)
     if ended.verdict not in _DECIDED_BY.get(ended.phase, ()):
@@ -161,6 +168,10 @@ def next_step(job: Job, progress: Progress, ended: PhaseEnded) -> Step:
 
 
 def _after_check(job: Job, progress: Progress, ended: PhaseEnded, said: str) -> Step:
+    if job.calls == "describe":
+        return _seen(job, progress, ended, said)
+    if job.goes:
+        return _still_there(progress, ended, said)
     if ended.verdict is Verdict.NOT_HOLDING:
         if not job.has_run:
             end = End(Outcome.FAILED, f"check did not hold: {said}", Kind.CHECK_FAILED)
@@ -176,6 +187,25 @@ def _after_check(job: Job, progress: Progress, ended: PhaseEnded, said: str) -> 
     if job.has_run and progress.wanted and not progress.has_value:
         return Hold()
     return held(progress)
+
+
+def _seen(job: Job, progress: Progress, ended: PhaseEnded, said: str) -> Step:
+    """Return what follows the check of a job that is described."""
+    holds = ended.verdict is Verdict.OK
+    reason = "as declared" if holds else f"drifted: {said}" if progress.exists else progress.reason
+    if job.has_describe and (holds or progress.exists):
+        return Go(Phase.DESCRIBE, reason, Outcome.UNCHANGED)
+    return End(Outcome.UNCHANGED, reason)
+
+
+def _still_there(progress: Progress, ended: PhaseEnded, said: str) -> Step:
+    """Return what follows the check of a job that is to go."""
+    if ended.verdict is Verdict.OK:
+        return Go(Phase.RUN, "it is there")
+    if progress.entered:
+        note = f"it was not there any more before attempt {progress.attempt}"
+        return End(Outcome.CHANGED, progress.reason, None, (note,))
+    return End(Outcome.UNCHANGED, f"not there: {said}")
 
 
 def held(progress: Progress) -> End:
@@ -195,50 +225,65 @@ def _after_run(job: Job, progress: Progress, ended: PhaseEnded, said: str) -> St
     if job.has_check:
         return Go(Phase.DESCRIBE if _describes_for_check(job) else Phase.RECHECK, progress.reason)
     if ended.verdict is Verdict.RAISED:
-        return Again(End(Outcome.FAILED, f"run raised {said}", Kind.RUN_ERROR), ended.failure)
+        return Again(End(Outcome.FAILED, f"{job.word} raised {said}", Kind.RUN_ERROR), ended.failure)
     return _changed(job, progress)
 
 
 def _after_recheck(job: Job, progress: Progress, ended: PhaseEnded, said: str) -> Step:
     raised = progress.run_failure
+    if job.goes:
+        return _gone_at_last(job, progress, ended)
     if ended.verdict is Verdict.NOT_HOLDING:
         reason = f"check did not hold after the run: {said}"
         if raised is not None:
-            reason = f"run raised {raised}; {reason}"
+            reason = f"{job.word} raised {raised}; {reason}"
         kind = Kind.CHECK_FAILED if raised is None else Kind.RUN_ERROR
         return Again(End(Outcome.FAILED, reason, kind), raised or ended.failure)
     if raised is not None and progress.must_run:
-        reason = f"run raised {raised}; its check holds, but it did before: {progress.must_run}"
+        reason = f"{job.word} raised {raised}; its check holds, but it did before: {progress.must_run}"
         return Again(End(Outcome.FAILED, reason, Kind.RUN_ERROR), raised)
     if raised is not None and progress.wanted and not progress.has_value and not job.has_describe:
-        reason = f"run raised {raised}; its check holds, but there is no value and another job takes it"
+        said = "its check holds, but there is no value and another job takes it"
+        reason = f"{job.word} raised {raised}; {said}"
         return Again(End(Outcome.FAILED, reason, Kind.RUN_ERROR), raised)
     return _changed(job, progress)
 
 
-def _after_describe(_: Job, progress: Progress, ended: PhaseEnded, said: str) -> Step:
+def _gone_at_last(job: Job, progress: Progress, ended: PhaseEnded) -> Step:
+    """Return what follows the recheck of a job that was to go."""
+    raised = progress.run_failure
+    first = f"{job.word} raised {raised}" if raised is not None else ""
+    if ended.verdict is Verdict.OK:
+        reason = f"{first}; its check still holds" if first else f"its check still holds after {job.word}"
+        kind = Kind.CHECK_FAILED if raised is None else Kind.RUN_ERROR
+        return Again(End(Outcome.FAILED, reason, kind), raised)
+    notes = (f"{first}, and its check does not hold any more",) if first else ()
+    return End(Outcome.CHANGED, progress.reason, None, notes)
+
+
+def _after_describe(job: Job, progress: Progress, ended: PhaseEnded, said: str) -> Step:
     if ended.verdict is Verdict.RAISED:
         raised = progress.run_failure if progress.pending is None else None
-        first = f"run raised {raised}; " if raised is not None else ""
+        first = f"{job.word} raised {raised}; " if raised is not None else ""
         return End(Outcome.FAILED, f"{first}describe raised {said}", Kind.RUN_ERROR)
     if progress.pending is None:
         return Go(Phase.RECHECK, progress.reason)
-    return _ended(progress.pending, progress)
+    return _ended(job, progress.pending, progress)
 
 
 def _changed(job: Job, progress: Progress) -> Step:
     if job.has_describe and not _describes_for_check(job):
         return Go(Phase.DESCRIBE, progress.reason, Outcome.CHANGED)
-    return _ended(Outcome.CHANGED, progress)
+    return _ended(job, Outcome.CHANGED, progress)
 
 
 def _describes_for_check(job: Job) -> bool:
     return job.has_check and job.has_describe and job.own_value
 
 
-def _ended(outcome: Outcome, progress: Progress) -> End:
+def _ended(job: Job, outcome: Outcome, progress: Progress) -> End:
     raised = progress.run_failure
-    notes = (f"run raised {raised}, and its check holds",) if raised is not None else ()
+    notes = (f"{job.word} raised {raised}, and its check holds",) if raised is not None else ()
     return End(outcome, progress.reason, None, notes)
 
 
@@ -269,15 +314,23 @@ def dooms(upstream: Job, outcome: Outcome, kind: EdgeKind, *, has_value: bool) -
     return kind is not EdgeKind.AFTER
 
 
-def doomed_end(upstream: Job, ended: JobEnded, job: str) -> JobEnded:
-    """Return how a job ends that needs one that did not end well: it names the root cause."""
+def doomed_end(upstream: Job, ended: JobEnded, job: str, *, reverse: bool = False) -> JobEnded:
+    """Return how a job ends that comes after one that did not end well: it names the root cause.
+
+    Args:
+        upstream: The one that did not end well.
+        ended: How it ended.
+        job: Id of the job that comes after it.
+        reverse: That is needed by the other one, not the other way round.
+    """
+    who = f"{upstream.label}, which needs it," if reverse else f"upstream {upstream.label}"
     causes = ended.causes or (ended.job,)
     if ended.outcome is Outcome.FAILED:
         no_value = " and left no value" if upstream.on_failure is OnFailure.CONTINUE else ""
-        return JobEnded(job, Outcome.BLOCKED, f"upstream {upstream.label} failed{no_value}", None, causes)
+        return JobEnded(job, Outcome.BLOCKED, f"{who} failed{no_value}", None, causes)
     if ended.outcome is Outcome.BLOCKED or ended.causes:
         return JobEnded(job, ended.outcome, ended.reason, None, causes)
-    reason = f"upstream {upstream.label} is {ended.outcome.value}: {ended.reason}"
+    reason = f"{who} is {ended.outcome.value}: {ended.reason}"
     return JobEnded(job, ended.outcome, reason, None, causes)
 
 

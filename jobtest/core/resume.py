@@ -15,16 +15,14 @@ from jobtest.core.events import (
     RetryPlanned,
 )
 from jobtest.core.graph import Graph
-from jobtest.core.model import EdgeKind, Outcome, Phase
+from jobtest.core.model import NOT_ENTERED, TAIL, EdgeKind, Outcome, Phase
 from jobtest.core.past import Resumed
 from jobtest.core.planner import Plan
 from jobtest.core.policies import uses
-from jobtest.core.scheduler import NOT_ENTERED
 
 __all__ = ["Left", "how_left", "resume"]
 
 KEPT = frozenset({Outcome.UNCHANGED, Outcome.CHANGED})
-TAIL = frozenset({Phase.CLOSE, Phase.CLEANUP})
 
 
 @dataclass(slots=True)
@@ -57,7 +55,7 @@ class Left:
 
 
 def how_left(plan: Plan, entries: Iterable[Entry]) -> dict[str, Left]:
-    """Return how a run left each job of its plan."""
+    """Return how a run left each job of its plan; one that was rolled back is as if it had not begun."""
     left = {id: Left() for id in plan.graph.jobs}
     for id, decision in plan.decisions.items():
         before = decision.resumed
@@ -69,8 +67,8 @@ def how_left(plan: Plan, entries: Iterable[Entry]) -> dict[str, Left]:
     for entry in entries:
         event = entry.event
         match event:
-            case PhaseStarted() if event.phase not in TAIL:
-                _started(left[event.job], event)
+            case PhaseStarted():
+                left[event.job] = _started(left[event.job], event)
             case PhaseEnded() if event.phase not in TAIL:
                 _ended(left[event.job], event)
             case AttemptSuspended():
@@ -85,8 +83,10 @@ def how_left(plan: Plan, entries: Iterable[Entry]) -> dict[str, Left]:
     return left
 
 
-def _started(left: Left, event: PhaseStarted) -> None:
-    left.attempt, left.phase, left.not_before = event.attempt, event.phase, 0.0
+def _started(left: Left, event: PhaseStarted) -> Left:
+    if event.phase not in TAIL:
+        left.attempt, left.phase, left.not_before = event.attempt, event.phase, 0.0
+    return Left() if event.phase is Phase.ROLLBACK and left.outcome in KEPT else left
 
 
 def _ended(left: Left, event: PhaseEnded) -> None:

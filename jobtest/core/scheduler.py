@@ -5,12 +5,13 @@ first applying (and keeping) the event that says so; the same events in the same
 
 The states of a job stand in `jobtest.core.live`; an event that they do not allow raises `IllegalTransition`.
 
-What an earlier run left comes first: jobs that ended there and count end at once, cleanups that are to run
-before anything else do so, delays that are not over go on.
+What an earlier run left comes first: jobs that ended there and count end at once, rollbacks and cleanups that
+are to run before anything else do so, delays that are not over go on.
 
 After a job has ended, what it holds open is closed when its last consumer has ended and holds nothing open
-itself; a close takes a place like an attempt. After all jobs have ended, the cleanups that are owed run. Both
-go last entered first, one at a time.
+itself; a close takes a place like an attempt. So does a rollback, which comes as soon as its job has failed;
+if the whole run is rolled back, they come when all jobs have ended. Then the cleanups that are owed run. All
+of these go last entered first, one at a time.
 
 A failed upstream job ends those that need it, unless their run phase is under way: that comes to its own end,
 but no further attempt begins.
@@ -36,7 +37,7 @@ from jobtest.core.events import (
 from jobtest.core.flow import GOOD, Flow, ending, refusal
 from jobtest.core.inputs import Inputs
 from jobtest.core.live import Live, State
-from jobtest.core.model import OnFailure, Outcome, Phase, Verdict
+from jobtest.core.model import NOT_ENTERED, TAIL, OnFailure, Outcome, Phase, Verdict
 from jobtest.core.planner import Plan
 from jobtest.core.policies import (
     Again,
@@ -51,12 +52,9 @@ from jobtest.core.policies import (
     retry_delay,
 )
 from jobtest.core.queue import ReadyQueue
+from jobtest.core.rollbacks import Rollbacks
 
 __all__ = ["Scheduler", "State"]
-
-NOT_ENTERED = frozenset(
-    {Verdict.SETUP_ERROR, Verdict.NOT_BEGUN, Verdict.WOULD_RUN, Verdict.UNKNOWN, Verdict.DRIFTED}
-)
 
 
 def no_jitter(_: str, __: int) -> float:
@@ -94,6 +92,7 @@ class Scheduler:
         queue = ReadyQueue(capacity, resources or {})
         queue.refuse(plan.graph)
         self._flow = Flow(plan, queue)
+        self._rollbacks = Rollbacks(plan)
         self._escalated: RunStopped | None = None
         self._turns = 0
         self._unended = len(self._flow.live)
@@ -186,6 +185,8 @@ class Scheduler:
                 self._body_ended(self._of(event.job, event), event)
             case RunStopped():
                 self._stop(event.reason)
+        for id in self._rollbacks.take(event):
+            self._flow.tail.roll_back(id, self._rollbacks.turn(id))
 
     def _of(self, job: str, event: Event) -> Live:
         live = self._flow.live.get(job)
@@ -201,7 +202,7 @@ class Scheduler:
         return live
 
     def _phase_started(self, live: Live, event: PhaseStarted) -> None:
-        if event.phase in (Phase.CLOSE, Phase.CLEANUP):
+        if event.phase in TAIL:
             self._tail_started(live, event)
             return
         if live.state is State.READY and self._flow.queue.start(event.job):
@@ -218,7 +219,7 @@ class Scheduler:
                 live.turn = self._turns
 
     def _phase_ended(self, live: Live, event: PhaseEnded) -> None:
-        if event.phase in (Phase.CLOSE, Phase.CLEANUP):
+        if event.phase in TAIL:
             self._tail_ended(live, event)
             return
         attempt = live.progress.attempt
@@ -273,7 +274,7 @@ class Scheduler:
                 return JobEnded(id, Outcome.CANCELLED, self.stopped)
             if live.decision.refused:
                 return refusal(live)
-            waits_for = self._flow.unmade(take.upstream for take in live.job.takes)
+            waits_for = self._flow.unmade(take.upstream for take in self._flow.takes(live))
             if waits_for:
                 return AttemptSuspended(id, progress.attempt, waits_for)
         elif step.phase is Phase.DESCRIBE:
@@ -297,9 +298,11 @@ class Scheduler:
         if not live.holds:
             self._flow.tell_upstream(live)
         self._flow.close_if_unused(live)
-        escalates = event.outcome is Outcome.FAILED and live.job.on_failure is OnFailure.ESCALATE
-        if escalates and self._unended and not self.stopped:
-            self._escalated = RunStopped(f"job {live.job.label} failed and escalates")
+        if event.outcome is Outcome.FAILED and self._unended and not self.stopped:
+            if self.plan.rolls_back:
+                self._escalated = RunStopped(f"job {live.job.label} failed, and the run is rolled back")
+            elif live.job.on_failure is OnFailure.ESCALATE:
+                self._escalated = RunStopped(f"job {live.job.label} failed and escalates")
 
     def _suspended(self, live: Live, event: AttemptSuspended) -> None:
         self._flow.queue.leave(event.job)
@@ -349,7 +352,7 @@ class Scheduler:
     def _tail_started(self, live: Live, event: PhaseStarted) -> None:
         if self._next_tail() != event:
             raise IllegalTransition(event.job, live.state.value, f"{event.phase.value} started")
-        self._flow.tail.start()
+        self._flow.tail.start(event.job, event.phase)
         if event.attempt:  # what earlier runs owe comes while nothing else is under way
             self._flow.queue.enter(event.job)
 

@@ -21,7 +21,7 @@ from jobtest.core.events import (
     RunStarted,
     RunStopped,
 )
-from jobtest.core.model import Failure, Kind, Outcome, Phase, Verdict
+from jobtest.core.model import TAIL, Failure, Kind, Outcome, Phase, Verdict
 from jobtest.core.planner import Plan
 from jobtest.core.policies import first_phase
 
@@ -71,8 +71,8 @@ class JobRecord:
     """What is known of one job. Times in seconds since the epoch; waits in seconds.
 
     `value` is the digest of the value that it made in this run, if that can be stored; else empty.
-    `earlier_cleanup` is the one that an earlier run owed, if it came before anything else. `lingers`: a body
-    of it was abandoned, and goes on.
+    `earlier_cleanup` and `earlier_rollback` are those that an earlier run owed, if they came before anything
+    else. `lingers`: a body of it was abandoned, and goes on.
     """
 
     id: str
@@ -86,6 +86,8 @@ class JobRecord:
     ended_at: float | None = None
     attempts: list[AttemptRecord] = field(default_factory=list)
     close: PhaseRecord | None = None
+    rollback: PhaseRecord | None = None
+    earlier_rollback: PhaseRecord | None = None
     cleanup: PhaseRecord | None = None
     earlier_cleanup: PhaseRecord | None = None
     value: str = ""
@@ -100,6 +102,46 @@ class JobRecord:
     def seconds(self) -> float:
         """Time in phases, over all attempts."""
         return sum(phase.seconds for attempt in self.attempts for phase in attempt.phases)
+
+    @property
+    def failure(self) -> Failure | None:
+        """What it has failed of for good: what its last run phase raised, if it did."""
+        if self.outcome is not Outcome.FAILED:
+            return None
+        phases = self.attempts[-1].phases if self.attempts else []
+        raised = [one.failure for one in phases if one.phase is Phase.RUN and not one.ok]
+        raised += [one.failure for one in phases[-1:] if not one.ok]
+        return next((one for one in raised if one is not None), Failure(self.reason))
+
+    @property
+    def tails(self) -> list[PhaseRecord]:
+        """What came after it had ended, and what earlier runs owed."""
+        found = (self.earlier_rollback, self.earlier_cleanup, self.close, self.rollback, self.cleanup)
+        return [one for one in found if one is not None]
+
+    def tail(self, phase: Phase, *, earlier: bool) -> PhaseRecord | None:
+        """Return what came of a phase after its end; `earlier`: of one that an earlier run owed."""
+        match phase:
+            case Phase.ROLLBACK:
+                return self.earlier_rollback if earlier else self.rollback
+            case Phase.CLEANUP:
+                return self.earlier_cleanup if earlier else self.cleanup
+            case _:
+                return self.close
+
+    def begin_tail(self, phase: PhaseRecord, *, earlier: bool) -> None:
+        """Take in that a phase after its end has begun; `earlier` as for `tail`."""
+        match phase.phase:
+            case Phase.ROLLBACK if earlier:
+                self.earlier_rollback = phase
+            case Phase.ROLLBACK:
+                self.rollback = phase
+            case Phase.CLEANUP if earlier:
+                self.earlier_cleanup = phase
+            case Phase.CLEANUP:
+                self.cleanup = phase
+            case _:
+                self.close = phase
 
 
 class Summary:
@@ -191,14 +233,8 @@ class Summary:
 
     def _phase_started(self, record: JobRecord, event: PhaseStarted, at: float) -> None:
         phase = PhaseRecord(event.phase, at)
-        if event.phase is Phase.CLEANUP:
-            if event.attempt:
-                record.cleanup = phase
-            else:
-                record.earlier_cleanup = phase
-            return
-        if event.phase is Phase.CLOSE:
-            record.close = phase
+        if event.phase in TAIL:
+            record.begin_tail(phase, earlier=not event.attempt)
             return
         if event.phase is first_phase(self.plan.graph[record.id]):
             self._attempt_started(record, event, at)
@@ -226,10 +262,8 @@ class Summary:
 
     @staticmethod
     def _phase_ended(record: JobRecord, event: PhaseEnded, at: float) -> None:
-        if event.phase is Phase.CLEANUP:
-            phase = record.cleanup if event.attempt else record.earlier_cleanup
-        elif event.phase is Phase.CLOSE:
-            phase = record.close
+        if event.phase in TAIL:
+            phase = record.tail(event.phase, earlier=not event.attempt)
         else:
             attempt = record.attempts[-1]
             phase = attempt.phases[-1]

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from jobtest.core.model import Phase
 from jobtest.engine.calls import Call, Isolated, Output, Result, Ticket
 
-__all__ = ["TAIL", "Bodies"]
-
-TAIL = (Phase.CLOSE, Phase.CLEANUP)
-"""What comes after a job has ended."""
+__all__ = ["Bodies"]
 
 
 class Bodies(Protocol):
@@ -42,7 +38,7 @@ class Bodies(Protocol):
         """Let go of what a job held and report it: it has ended."""
 
     def tail_over(self, job: str, result: Result, *, earlier: bool) -> None:
-        """Report what came of closing or cleaning up after a job.
+        """Report what came of closing, rolling back or cleaning up after a job.
 
         Args:
             job: Its id.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -24,6 +23,7 @@ __all__ = [
     "failure_of",
     "judge",
     "one_line",
+    "short_repr",
     "timed_out",
 ]
 
@@ -44,11 +44,12 @@ LONGEST_MESSAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What is to be called: one phase of one attempt of a job."""
+    """What is to be called: one phase of one attempt of a job; `error` is what it failed of, to roll back."""
 
     job: Job
     attempt: int
     phase: Phase
+    error: Failure | None = None
 
     @property
     def key(self) -> Key:
@@ -152,6 +153,8 @@ class FunctionCall:
             try:
                 value = self._function(**self._arguments)
                 if inspect.isawaitable(value):
+                    import asyncio  # large, and few need it
+
                     value = asyncio.run(_await(value))
             except BaseException as raised:  # noqa: BLE001 - a body may raise anything, and it is its own failure
                 error = raised
@@ -208,10 +211,7 @@ def _judge_check(ticket: Ticket, value: object) -> Result:
 def failure_of(error: BaseException, *, with_text: bool = False) -> Failure:
     """Return an exception as text. Never raises, whatever its `__str__` does."""
     types = tuple(
-        name
-        for cls in type(error).__mro__
-        if cls not in (object, BaseException)
-        for name in (cls.__qualname__, f"{cls.__module__}.{cls.__qualname__}")
+        name for cls in type(error).__mro__ if cls not in (object, BaseException) for name in _names_of(cls)
     )
     text = ""
     if with_text:
@@ -220,6 +220,16 @@ def failure_of(error: BaseException, *, with_text: bool = False) -> Failure:
         except Exception:  # noqa: BLE001 - an exception that cannot even be formatted is still a failure
             text = f"{type(error).__name__} (it cannot be shown)"
     return Failure(one_line(error), type(error).__name__, text, types)
+
+
+def _names_of(cls: type) -> Iterable[str]:
+    """Return the names by which a class is known: bare, with its module, and with its package alone.
+
+    The last is how many are imported: `requests.ConnectTimeout` is of the module `requests.exceptions`.
+    """
+    package = cls.__module__.partition(".")[0]
+    name = cls.__qualname__
+    return dict.fromkeys((name, f"{cls.__module__}.{name}", f"{package}.{name}"))
 
 
 def timed_out(ticket: Ticket) -> Failure:

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
+from jobtest.core.model import Command
 from jobtest.core.planner import Plan
 from jobtest.core.version import VERSION
 from jobtest.state.store import Owner, RunRecord
@@ -25,6 +26,7 @@ def describe_run(
     argv: Sequence[str] = (),
     root: Path | None = None,
     resumed: RunRecord | None = None,
+    context: str = "",
 ) -> RunRecord:
     """Return the record of a run that is about to begin.
 
@@ -36,12 +38,14 @@ def describe_run(
         argv: The command line.
         root: Folder of the project, whose revision is told.
         resumed: The run that it goes on with.
+        context: Name of the context, or empty.
     """
     return RunRecord(
         id=id,
-        command=plan.command.value,
+        command=plan.verb if plan.command is Command.VERB else plan.command.value,
         lineage=resumed.lineage or resumed.id if resumed else id,
         resumed_from=resumed.id if resumed else "",
+        context=context,
         argv=tuple(argv),
         cwd=str(Path.cwd()),
         revision=_revision(root) if root else "",

@@ -12,6 +12,7 @@ from jobtest.core.scheduler import Scheduler
 from jobtest.core.summary import Summary
 from jobtest.engine.bodies import Bodies
 from jobtest.engine.clock import Clock
+from jobtest.engine.masked import masked_event
 from jobtest.engine.memory import Memory
 
 __all__ = ["Journal", "Observer"]
@@ -62,6 +63,7 @@ class Journal:
 
     def append(self, event: Event) -> None:
         """Write down what happens, and decide on it."""
+        event = masked_event(event, self._memory.secrets)
         entry = Entry(self._seq, self._clock.now(), self._run, event)
         if isinstance(event, JobEnded):
             found = self._bodies.files(event.job)

@@ -39,12 +39,14 @@ class Functions:
         check: Asks whether it is there.
         describe: Returns the value of the job.
         cleanup: Runs at the end of the run if `run` was entered.
+        rollback: Runs when the job has failed for good; what it failed of is its parameter `error`.
     """
 
     run: Function | None = None
     check: Function | None = None
     describe: Function | None = None
     cleanup: Function | None = None
+    rollback: Function | None = None
 
     def of(self, phase: Phase) -> Function | None:
         """Return the function of a phase."""
@@ -57,6 +59,8 @@ class Functions:
                 return self.describe
             case Phase.CLEANUP:
                 return self.cleanup
+            case Phase.ROLLBACK:
+                return self.rollback
             case Phase.CLOSE:
                 return None
 
@@ -119,6 +123,8 @@ class _FunctionBodies:
         function = self._functions[ticket.job.id].of(ticket.phase)
         if function is None:
             return Result(Verdict.OK, value=None)
+        if ticket.phase is Phase.ROLLBACK:
+            values = {**values, "error": ticket.error}
         names = self._parameters(function)
         arguments = (
             values if names is None else {name: value for name, value in values.items() if name in names}
@@ -254,6 +260,7 @@ def _complete(plan: Plan, given: Mapping[str, Function | Functions]) -> dict[str
             ("check", job.has_check, functions.check),
             ("describe", job.has_describe, functions.describe),
             ("cleanup", job.has_cleanup, functions.cleanup),
+            ("rollback", job.has_rollback, functions.rollback),
         ):
             if says != (has is not None):
                 there = f"and no {name} function is given" if says else f"and a {name} function is given"

@@ -26,18 +26,18 @@ from jobtest.core.events import (
     RunStopped,
 )
 from jobtest.core.flow import GOOD
-from jobtest.core.model import EdgeKind, Failure, Job, Outcome, Phase, Take, Verdict
-from jobtest.core.past import Resumed
+from jobtest.core.model import NOT_ENTERED, TAIL, Command, EdgeKind, Failure, Job, Outcome, Phase, Verdict
 from jobtest.core.planner import Plan
-from jobtest.core.scheduler import NOT_ENTERED, Scheduler
+from jobtest.core.scheduler import Scheduler
 from jobtest.core.summary import Summary
-from jobtest.engine.bodies import TAIL, Bodies
+from jobtest.engine.bodies import Bodies
 from jobtest.engine.calls import NO_VALUE, Call, Isolated, Key, Output, Result, Ticket, timed_out
 from jobtest.engine.clock import Clock, SystemClock, new_run_id
 from jobtest.engine.deadlines import Deadlines
 from jobtest.engine.executors.protocol import Executor
 from jobtest.engine.journal import Journal, Observer
 from jobtest.engine.memory import Memory
+from jobtest.engine.values import Values
 from jobtest.state.memory import MemoryStore
 from jobtest.state.store import Change, RunRecord, Store
 
@@ -126,7 +126,7 @@ class Engine:
             self._stopped,
         )
         self._active: dict[str, Ticket] = {}
-        self._entered = {id for id, one in plan.decisions.items() if _was_cut_short(one.resumed)}
+        self._values = Values(plan, self.memory, self.values)
         self._stop_reason = ""
         self._interrupted = self._aborted = self.over = False
         self._starting: Ticket | None = None
@@ -373,7 +373,8 @@ class Engine:
 
     def _start(self, event: PhaseStarted) -> None:
         self._journal.append(event)
-        ticket = Ticket(self.plan.graph[event.job], event.attempt, event.phase)
+        error = self._error_for(event) if event.phase is Phase.ROLLBACK else None
+        ticket = Ticket(self.plan.graph[event.job], event.attempt, event.phase, error)
         self._active[event.job] = ticket
         why_not = self._why_not(ticket, self._journal.settle())
         if why_not:
@@ -387,6 +388,13 @@ class Engine:
         if ticket.job.timeout is not None and not self._executor.keeps_time(ticket):
             self._deadlines.add(self._clock.now() + ticket.job.timeout, ticket)
 
+    def _error_for(self, event: PhaseStarted) -> Failure | None:
+        """Return what the job failed of that is about to be rolled back, None if it did not."""
+        if event.attempt:
+            return self.summary.jobs[event.job].failure
+        owed = self.plan.pasts[event.job].rollback
+        return Failure(owed.error) if owed is not None and owed.error else None
+
     def _why_not(self, ticket: Ticket, stop: str) -> str:
         """Return why a phase that was about to start does not, after all."""
         if self.lost is not None:
@@ -397,51 +405,8 @@ class Engine:
         return stop if begins else ""
 
     def _prepare(self, ticket: Ticket) -> Call | Isolated | Result:
-        job = ticket.job
-        values: dict[str, object] = {}
-        if job.takes:
-            for take in job.takes:
-                needed = ticket.phase is not Phase.CHECK or take.parameter in job.early
-                missing = self._take(take, values)
-                if missing and needed and ticket.phase is not Phase.CLEANUP:
-                    name = self.plan.graph[missing].label
-                    return Result(Verdict.UNKNOWN, Failure(f"known after {name} has run"))
-        if job.own_value:
-            stored = self.memory.recalled if ticket.phase is Phase.CHECK else {}
-            own = self.values.get(job.id, stored.get(job.id, NO_VALUE))
-            if own is not NO_VALUE:
-                values[job.name] = own
-            elif ticket.phase in (Phase.CHECK, Phase.RECHECK):
-                return Result(Verdict.NOT_HOLDING, Failure("its own value is not known yet"))
-        return self._bodies.prepare(ticket, values)
-
-    def _take(self, take: Take, values: dict[str, object]) -> str:
-        """Fetch the value of a parameter; return the id of an upstream job that has none, or empty."""
-        taken = []
-        for upstream in take.upstream:
-            taken.append(self._value_of(upstream))
-            if taken[-1] is NO_VALUE:
-                return upstream
-        if take.keys is None:
-            values[take.parameter] = taken[0]
-        else:
-            values[take.parameter] = dict(zip(take.keys, taken, strict=True))
-        return ""
-
-    def _value_of(self, id: str) -> object:
-        """Return the value of a job: of this run, or the one stored if it has not run; or `NO_VALUE`."""
-        if id in self.values:
-            return self.values[id]
-        if id not in self._entered and id in self.memory.recalled:
-            return self.memory.recalled[id]
-        return None if self._is_gate(id) else NO_VALUE
-
-    def _is_gate(self, id: str) -> bool:
-        """Tell whether a job has nothing that could make a value; what is taken of it is None."""
-        if id not in self.plan.graph:
-            return False
-        job = self.plan.graph[id]
-        return not job.has_run and not job.has_describe
+        values = self._values.given(ticket)
+        return values if isinstance(values, Result) else self._bodies.prepare(ticket, values)
 
     def _finished(self, ticket: Ticket, result: Result) -> None:
         job = ticket.job
@@ -452,10 +417,9 @@ class Engine:
             result = Result(Verdict.INTERRUPTED, Failure("interrupted"), output=result.output)
         output, digest = result.output or NOTHING, ""
         if ticket.phase is Phase.RUN and result.verdict not in NOT_ENTERED:
-            self._entered.add(job.id)
+            self._values.entered.add(job.id)
         if result.value is not NO_VALUE and ticket.phase in (Phase.RUN, Phase.DESCRIBE):
-            self.values[job.id] = result.value
-            digest, why = self.memory.put(job, result.value)
+            digest, why = self._take_in(job, result.value)
             if why and self._is_wanted(job):
                 output = replace(output, notes=[*output.notes, f"its value is kept for this run only: {why}"])
         self._journal.append(
@@ -477,6 +441,12 @@ class Engine:
             self._journal.settle()
             self._bodies.tail_over(job.id, result, earlier=not ticket.attempt)
 
+    def _take_in(self, job: Job, value: object) -> tuple[str, str]:
+        """Keep the value of a job; of other verbs than to take it away, what they return is reported."""
+        if self.plan.command not in (Command.DELETE, Command.ROLLBACK):
+            self.values[job.id] = value
+        return ("", "") if self.plan.verb else self.memory.put(job, value)
+
     def _is_wanted(self, job: Job) -> bool:
         down = self.plan.graph.downstream(job.id)
         return job.own_value or any(kind is EdgeKind.VALUE for _, kind in down)
@@ -485,16 +455,8 @@ class Engine:
         return random.Random(f"{self._seed} {job} {attempt}").random()
 
 
-def _was_cut_short(left: Resumed | None) -> bool:
-    return left is not None and left.outcome is None and left.entered
-
-
 def failed(summary: Summary) -> bool:
     """Tell whether a run has anything that must not end with exit status 0."""
     bad = (Outcome.FAILED, Outcome.BLOCKED, Outcome.CANCELLED)
-    tails = any(
-        tail is not None and not tail.ok
-        for record in summary.jobs.values()
-        for tail in (record.close, record.cleanup, record.earlier_cleanup)
-    )
+    tails = any(not tail.ok for record in summary.jobs.values() for tail in record.tails)
     return tails or any(summary.totals()[outcome] for outcome in bad)

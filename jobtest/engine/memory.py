@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from jobtest.config.secrets import Secrets
 from jobtest.core.errors import Problem, StateLost
 from jobtest.core.events import (
     Entry,
@@ -25,10 +26,10 @@ from jobtest.core.events import (
 )
 from jobtest.core.graph import Graph
 from jobtest.core.kept_plan import plan_to_data
-from jobtest.core.model import EdgeKind, Job, Outcome, Phase, Verdict
-from jobtest.core.past import Past
+from jobtest.core.model import NOT_ENTERED, Command, EdgeKind, Job, Outcome, Phase, Verdict
+from jobtest.core.past import OwedRollback, Past
 from jobtest.core.planner import Plan
-from jobtest.core.scheduler import NOT_ENTERED
+from jobtest.core.rollbacks import Rollbacks
 from jobtest.core.summary import JobRecord, Summary
 from jobtest.state.codec import Home, NotStorable, decode, encode
 from jobtest.state.store import (
@@ -47,6 +48,7 @@ from jobtest.state.store import (
 __all__ = ["Memory", "expected_seconds", "recall"]
 
 Homes = Callable[[str], Home]
+NO_SECRETS = Secrets()
 SHORTEST = 0.1
 """Seconds that a job counts for at least: what is shorter is noise, and would shuffle equal jobs."""
 
@@ -74,6 +76,7 @@ class Memory:
         record: The run, as far as it is known before it begins.
         homes: From the id of a job to the place whose types its value may have.
         recalled: Values of earlier runs by job id, from `recall`.
+        secrets: What must not be seen: it is masked in events, and a value that holds it is not kept.
 
     Attributes:
         lost: Why nothing can be kept any more, or None; from then on nothing is written.
@@ -86,8 +89,9 @@ class Memory:
         *,
         homes: Homes = no_homes,
         recalled: Mapping[str, object] | None = None,
+        secrets: Secrets = NO_SECRETS,
     ) -> None:
-        self.record = record
+        self.record, self.secrets = record, secrets
         self.recalled = dict(recalled or {})
         self.lost: StateLost | None = None
         self._store, self._homes = store, homes
@@ -99,11 +103,17 @@ class Memory:
         self._files: dict[str, Mapping[str, str]] = {}
         self._checkpoints = store.checkpoints()  # read now: later it would commit what is written by then
         self._plan: Plan
+        self._rollbacks: Rollbacks
+        self._now: dict[str, Past] = {}
+        self._before: dict[str, Past] = {}
         self._changes: tuple[Change, ...] = ()
 
     def begin(self, plan: Plan, changes: tuple[Change, ...] = ()) -> None:
         """Say what the run is going to do, and what else is to be known from its beginning on."""
-        self._plan, self._changes = plan, changes
+        self._plan, self._changes, self._rollbacks = plan, changes, Rollbacks(plan)
+        if not plan.verb and plan.command is not Command.CLEANUP:
+            gone = {id for id, past in plan.pasts.items() if past.gone}
+            self.recalled = {id: value for id, value in self.recalled.items() if id not in gone}
 
     def entry(self, entry: Entry, summary: Summary, taken: Callable[[str], Mapping[str, str]]) -> None:
         """Write an entry with what belongs to it; `commit` keeps it.
@@ -115,26 +125,18 @@ class Memory:
         """
         event = entry.event
         match event:
-            case PhaseStarted(phase=Phase.RUN):
-                job = self._plan.graph[event.job]
-                if job.has_cleanup and job.id not in self._owing:
-                    self._owing.add(job.id)
-                    self._write(CleanupOwed(job.id, entry.run))
-                self._promise(entry, at_once=job.has_cleanup or job.once)
-            case PhaseStarted(phase=Phase.CLEANUP) | RetryPlanned() | RunStopped():
-                self._promise(entry)
-            case PhaseEnded(phase=Phase.RUN):
-                self._run_ended(event)
-                self._write(entry)
-            case PhaseEnded(phase=Phase.CLEANUP):
-                if event.verdict is Verdict.OK:
-                    self._owing.discard(event.job)
-                    self._write(CleanupDone(event.job))
-                self._promise(entry, at_once=True)
+            case PhaseStarted() | PhaseEnded():
+                self._rollbacks.take(event)
+                self._phase(entry, event)
             case JobEnded():
+                due = self._rollbacks.take(event)
                 job = self._plan.graph[event.job]
                 self._ended(job, event, entry, summary.jobs[job.id], taken)
-                self._promise(entry, at_once=job.once)
+                for id in due:
+                    self._owe_rollback(id, event, entry.run, summary.jobs[id])
+                self._promise(entry, at_once=job.once or bool(due))
+            case RetryPlanned() | RunStopped():
+                self._promise(entry)
             case RunStarted():
                 self.record = replace(self.record, jobs=len(self._plan.graph), started_at=entry.at)
                 text = json.dumps(plan_to_data(self._plan), separators=(",", ":"), default=repr)
@@ -146,6 +148,30 @@ class Memory:
             case _:
                 self._write(entry)
 
+    def _phase(self, entry: Entry, event: PhaseStarted | PhaseEnded) -> None:
+        match event:
+            case PhaseStarted(phase=Phase.RUN):
+                job = self._plan.graph[event.job]
+                if job.has_cleanup and job.id not in self._owing:
+                    self._owing.add(job.id)
+                    self._write(CleanupOwed(job.id, entry.run))
+                self._promise(entry, at_once=job.has_cleanup or job.has_rollback or job.once)
+            case PhaseStarted(phase=Phase.CLEANUP | Phase.ROLLBACK):
+                self._promise(entry)
+            case PhaseEnded(phase=Phase.RUN):
+                self._run_ended(event)
+                self._write(entry)
+            case PhaseEnded(phase=Phase.CLEANUP):
+                if event.verdict is Verdict.OK:
+                    self._owing.discard(event.job)
+                    self._write(CleanupDone(event.job))
+                self._promise(entry, at_once=True)
+            case PhaseEnded(phase=Phase.ROLLBACK):
+                self._rolled_back(event, entry.at)
+                self._promise(entry, at_once=True)
+            case _:
+                self._write(entry)
+
     def _run_ended(self, event: PhaseEnded) -> None:
         """Take back what was written for a body that was not entered after all."""
         if event.verdict not in NOT_ENTERED:
@@ -154,12 +180,40 @@ class Memory:
             self._owing.discard(event.job)
             self._write(CleanupDone(event.job))
 
+    def _owe_rollback(self, job: str, event: JobEnded, run: str, record: JobRecord) -> None:
+        """Write that a job is to be rolled back, and what is known of it if that is done."""
+        ended = event if event.job == job else record
+        owed = OwedRollback(
+            run=run,
+            turn=self._rollbacks.turn(job),
+            error=ended.reason if ended.outcome is Outcome.FAILED else "",
+            before=self._before.get(job) or self._plan.pasts.get(job),
+        )
+        self._keep(job, replace(self._known_of(job), rollback=owed))
+
+    def _rolled_back(self, event: PhaseEnded, at: float) -> None:
+        """Write what is known of a job from now on; if its rollback raised, that is what was known."""
+        known = self._known_of(event.job)
+        done = known.rollback.done(at) if known.rollback and event.verdict is Verdict.OK else known
+        self._before[event.job] = replace(done, rollback=None)
+        self._keep(event.job, self._before[event.job])
+
+    def _known_of(self, job: str) -> Past:
+        return self._now.get(job) or self._plan.pasts.get(job) or Past()
+
+    def _keep(self, job: str, past: Past) -> None:
+        self._now[job] = past
+        self._write(PastKept(job, past))
+
     def put(self, job: Job, value: object) -> tuple[str, str]:
         """Keep a value; return its digest, and why it cannot be stored if it cannot."""
         try:
             encoded = encode(value, self._homes(job.id))
         except NotStorable as error:
             return "", str(error)
+        secret = self.secrets.find(encoded.text)
+        if secret:
+            return "", f"it holds the secret {secret!r}"
         if encoded.digest not in self._known:
             self._known.add(encoded.digest)
             self._write(ValueKept(encoded.digest, encoded.text))
@@ -167,7 +221,7 @@ class Memory:
 
     def files(self, job: str, found: Mapping[str, str]) -> None:
         """Take in the digests of the files that a job names; they are kept when it ends well."""
-        self._files[job] = found
+        self._files[job] = {self.secrets.mask(path): digest for path, digest in found.items()}
 
     # --- checkpoints; from any thread ---
 
@@ -236,12 +290,16 @@ class Memory:
         if event.outcome not in (Outcome.CHANGED, Outcome.UNCHANGED) or not record.attempts:
             return
         past = self._plan.pasts.get(job.id) or Past()
+        if self._plan.verb:
+            if self._plan.command in (Command.DELETE, Command.ROLLBACK):
+                self._keep(job.id, past.lost(entry.at))
+            return
         left = self._plan.decisions[job.id].resumed
         if left is not None and left.entered:
             past = replace(past, value="")
         now = _after(past, job, event.outcome, entry, record, taken(job.id), self._files.get(job.id))
         if event.outcome is Outcome.CHANGED or _differ(past, now):
-            self._write(PastKept(job.id, now))
+            self._keep(job.id, now)
         if self.checkpoints(job.id):
             self.checkpoints(job.id).clear()
             self._write(CheckpointsDropped(job.id))
@@ -288,7 +346,12 @@ def expected_seconds(past: Past) -> float:
 
 
 def recall(
-    store: Store, graph: Graph, pasts: Mapping[str, Past], homes: Homes = no_homes
+    store: Store,
+    graph: Graph,
+    pasts: Mapping[str, Past],
+    homes: Homes = no_homes,
+    *,
+    every: bool = False,
 ) -> tuple[dict[str, object], dict[str, str]]:
     """Return the stored values that somebody could ask for, and why others cannot be had, by job id.
 
@@ -297,6 +360,7 @@ def recall(
         graph: The jobs.
         pasts: What is known of them.
         homes: From the id of a job to the place whose types its value may have.
+        every: All stored values are asked for.
     """
     found: dict[str, object] = {}
     broken: dict[str, str] = {}
@@ -305,8 +369,10 @@ def recall(
         if past is None or not past.value:
             continue
         if (
-            job.own_value
+            every
+            or job.own_value
             or job.has_cleanup
+            or job.functions
             or any(kind is EdgeKind.VALUE for _, kind in graph.downstream(id))
         ):
             text = store.value(past.value)

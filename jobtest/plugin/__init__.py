@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["pytest_addoption", "pytest_configure", "pytest_load_initial_conftests"]
+__all__ = ["pytest_addhooks", "pytest_addoption", "pytest_configure", "pytest_load_initial_conftests"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,6 +50,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="KEY=VALUE",
         help="set a parameter (fixture params); VALUE is TOML, or else text; may be repeated",
     )
+    add("--job-context", metavar="NAME", help="the context to run in, one that the settings declare")
+    add(
+        "--job-flag",
+        action="append",
+        default=[],
+        metavar="NAME=on|off",
+        help="switch a flag on or off; may be repeated",
+    )
     add(
         "--job-resource",
         action="append",
@@ -73,7 +81,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how long to wait for another run on the same state to end (default: 0)",
     )
     add("--job-keep", action="store_true", help="leave cleanups for --job-command=cleanup")
-    add("--job-command", metavar="VERB", help="what the run is for: apply (default) or cleanup")
+    add(
+        "--job-rollback",
+        metavar="WHAT",
+        help="what is rolled back when a job fails: job (default), or run: nothing new starts, and all that ran",
+    )
+    add(
+        "--job-command",
+        metavar="VERB",
+        help="what the run is for: apply (default), describe, delete, rollback, cleanup, or a verb of the project",
+    )
     add("--job-plan-out", metavar="FILE.toml", help="keep what --plan shows, to be reviewed and applied")
     add("--job-apply", metavar="FILE.toml", help="run exactly this plan; refuse if anything has changed")
     add("--job-replay", metavar="FILE.json", help="start jobs in the order of a report, with its randomness")
@@ -86,6 +103,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="tree|FILE",
         help="show the graph: tree, or a file .mmd .dot .svg .json",
     )
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Make the hooks known: a conftest may have them whether jobs are run or tests."""
+    from jobtest.plugin import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
 
 
 MARK = "job(needs=, after=, retries=, ...): how a job is run; see jobtest.job for all keywords"
@@ -132,11 +156,14 @@ _NEEDS_FLAG = {
     "--job-state": "job_state",
     "--job-lock-timeout": "job_lock_timeout",
     "--job-keep": "job_keep",
+    "--job-rollback": "job_rollback",
     "--job-command": "job_command",
     "--job-plan-out": "job_plan_out",
     "--job-apply": "job_apply",
     "--job-replay": "job_replay",
     "--job-set": "job_set",
+    "--job-context": "job_context",
+    "--job-flag": "job_flag",
     "--job-resource": "job_resource",
     "--job-report": "job_report",
     "--job-events": "job_events",

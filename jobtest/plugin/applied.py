@@ -12,7 +12,7 @@ from jobtest.core.planner import BY_NAME
 from jobtest.core.summary import JobRecord, Summary
 from jobtest.engine.calls import Output
 from jobtest.plugin.asked import EXCLUDED, Asked
-from jobtest.plugin.collect import JobItem
+from jobtest.plugin.items import JobItem
 
 if TYPE_CHECKING:
     from jobtest.core.graph import Graph
@@ -38,12 +38,13 @@ class Silence:
         """Report nothing."""
 
 
-def saved_plan(summary: Summary, selection: str) -> SavedPlan:
+def saved_plan(summary: Summary, selection: str, context: str = "") -> SavedPlan:
     """Return what a plan came to, as it is kept.
 
     Args:
         summary: Of a run for a plan.
         selection: What was asked for, for whoever reads it.
+        context: Name of the context, or empty.
     """
     graph = summary.plan.graph
     made_at = datetime.datetime.fromtimestamp(summary.started_at, tz=datetime.UTC)
@@ -65,6 +66,7 @@ def saved_plan(summary: Summary, selection: str) -> SavedPlan:
         selection=selection,
         made_at=made_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         jobs=tuple(jobs),
+        context=context,
     )
 
 

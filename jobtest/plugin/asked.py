@@ -28,6 +28,9 @@ class Asked:
         keep: Whether to leave cleanups for later.
         order: Places in the order of an earlier run, by id; jobs are started in it as far as they can be.
         command: What the run is for.
+        verb: Prefix of the functions that are called; `apply`: those of the jobs themselves.
+        reverse: Jobs come after those that need them.
+        rolls_back: If a job fails, the whole run is rolled back.
     """
 
     selected: Collection[str] | None = None
@@ -40,3 +43,6 @@ class Asked:
     keep: bool = False
     order: Mapping[str, int] = field(default_factory=dict)
     command: Command = Command.APPLY
+    verb: str = "apply"
+    reverse: bool = False
+    rolls_back: bool = False

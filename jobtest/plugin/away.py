@@ -22,11 +22,11 @@ from jobtest.engine.executors.process.lane import ProcessLane
 from jobtest.engine.executors.process.output import read_from, without_frames
 from jobtest.engine.executors.process.warden import GRACE, Orders, serve
 from jobtest.engine.executors.protocol import Inbox
-from jobtest.plugin.builtin import run_id_key
+from jobtest.plugin.builtin import names_key, run_id_key
 from jobtest.plugin.checkpoint import memory_key
 from jobtest.plugin.child import Children
-from jobtest.plugin.collect import PACKAGE, sources_key
 from jobtest.plugin.isolated import Homes, answer
+from jobtest.plugin.items import PACKAGE, sources_key
 from jobtest.plugin.project import Project, build_project
 from jobtest.state.codec import ModuleHome
 
@@ -63,10 +63,11 @@ def process_lane(
     facts: dict[str, object] = {
         "lineage": lineage,
         "seed": session.config.stash[run_id_key],
+        "names": dict(session.config.stash.get(names_key, {})),
         "temporary": _temporary(session, project, isolated),
     }
     children = Children(session, project, plan, homes, lineage)
-    warden = Wardens(children.live, partial(_fresh, session.config, facts), run, _grace(session.config))
+    warden = Wardens(children.ready, partial(_fresh, session.config, facts), run, _grace(session.config))
     children.folder = warden.folder
     stash = session.config.stash
     lane = ProcessLane(
@@ -83,8 +84,8 @@ def process_lane(
         warden.close()
 
 
-def _last_words(folder: Path, key: str, read: dict[str, int]) -> Output:
-    return without_frames(read_from(folder, key, read), PACKAGE)
+def _last_words(folder: Path, place: str, read: dict[str, int]) -> Output:
+    return without_frames(read_from(folder, place, read), PACKAGE)
 
 
 def _grace(config: pytest.Config) -> float:
@@ -129,6 +130,12 @@ def pytest_addoption() -> None:
         _given.append(given)
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Read job files with the names of the run that this one serves."""
+    if _given:
+        session.config.stash[names_key] = _given[0].facts["names"]
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(session: pytest.Session) -> Generator[None]:
     """Serve as a warden instead of planning; never comes back."""
@@ -140,7 +147,7 @@ def pytest_collection_modifyitems(session: pytest.Session) -> Generator[None]:
 def _serve(session: pytest.Session, given: Post) -> None:
     options = session.config.pluginmanager.get_plugin("jobtest-orchestration").options  # type: ignore[union-attr]
     sources = session.stash[sources_key]
-    project, problems = build_project(session, sources, options.params, options.set_params, options.executor)
+    project, problems = build_project(session, sources, options)
     if problems or session.testsfailed:
         raise pytest.UsageError("\n".join(map(str, problems)) or "the project cannot be collected any more")
     if given.facts["temporary"]:
@@ -156,4 +163,4 @@ def _serve(session: pytest.Session, given: Post) -> None:
     children = Children(session, project, plan, homes, given.facts["lineage"])
     children.folder = given.orders.folder
     given.ready()
-    serve(given.socket, children.live, given.orders)
+    serve(given.socket, children.ready, given.orders)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobtest.core.events import Entry, JobEnded
-from jobtest.plugin.collect import JobItem, one_traceback_at_a_time
+from jobtest.plugin.items import JobItem, one_traceback_at_a_time
 from jobtest.plugin.replay import Replay
 
 __all__ = ["Decorator", "Spare", "outlive_terminal"]

@@ -5,7 +5,7 @@ Set-up and teardown happen on the main thread; only the bodies themselves are ca
 
 from __future__ import annotations
 
-import asyncio
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,23 +15,33 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from jobtest.core.errors import JobtestError
-from jobtest.core.model import Failure, Outcome, Phase, Verdict
+from jobtest.core.model import TAIL, Failure, Outcome, Phase, Verdict
 from jobtest.core.planner import Plan
-from jobtest.core.scheduler import NOT_ENTERED
 from jobtest.core.summary import JobRecord
-from jobtest.engine.bodies import TAIL
-from jobtest.engine.calls import Call, FunctionCall, Isolated, Output, Result, Ticket, failure_of, judge
+from jobtest.engine.calls import (
+    NO_VALUE,
+    Call,
+    FunctionCall,
+    Isolated,
+    Output,
+    Result,
+    Ticket,
+    failure_of,
+    judge,
+)
 from jobtest.engine.library import Held
 from jobtest.plugin import fixtures
 from jobtest.plugin.checks import all_hold
-from jobtest.plugin.collect import Elsewhere, JobItem, one_traceback_at_a_time, parameters
 from jobtest.plugin.facts import Attempt, Reports, RunFacts, attempt_key
 from jobtest.plugin.file_check import FileCheck, FilesDiffer
+from jobtest.plugin.handed import error_for, owed_calls, unknown_values, with_own
 from jobtest.plugin.isolated import Crossing, outputs_of, warning_from
+from jobtest.plugin.items import Elsewhere, JobItem, kind_of, one_traceback_at_a_time, parameters
 from jobtest.plugin.output import OutputRoom
 from jobtest.plugin.project import Project
 from jobtest.plugin.setup_state import JobSetupState, together
 from jobtest.plugin.surroundings import Surroundings
+from jobtest.tasks import TaskFailed
 
 if TYPE_CHECKING:
     from jobtest.engine.executors.lanes import Away
@@ -90,19 +100,17 @@ class JobBodies:
         """Set up the fixtures of a phase and return its call."""
         item = self._project.items[ticket.job.id]
         if item.source.own:
-            stored = self.engine.memory.recalled if ticket.phase is Phase.CLEANUP else {}
-            own = self.engine.values.get(ticket.job.id, stored.get(ticket.job.id))
-            values = {**values, ticket.job.name: values.get(ticket.job.name, own)}
+            values = with_own(self.engine, ticket, values)
         if self.away is not None and ticket.job.isolated:
             return self.away[0].call(item, ticket, values)
         if ticket.phase is Phase.CLOSE:
             return self._call(item, ticket, self._held.closer(ticket.job.id), {})
-        phase = Phase.CHECK if ticket.phase is Phase.RECHECK else ticket.phase
-        functions = item.source.functions(phase)
-        names = item.source.names.get(phase, ())
-        if item.source.own:
+        kind = kind_of(ticket.phase, ticket.job.calls)
+        functions = item.source.functions(kind)
+        names = item.source.names.get(kind, ())
+        if item.source.own and ticket.job.name in values:
             values = {**values, **dict.fromkeys(item.source.own, values[ticket.job.name])}
-        unknown = self._unknown(ticket, names, values) if ticket.phase is Phase.CLEANUP else ""
+        unknown = unknown_values(self.engine, item, ticket, names, values)
         if unknown:
             self.show(ticket, Elsewhere(unknown, unknown))
             return Result(Verdict.SETUP_ERROR, Failure(unknown))
@@ -116,26 +124,13 @@ class JobBodies:
         if len(functions) == 1 and ask is None:
             (function,) = functions.values()
             wanted = parameters(function)
-            arguments = {name: arguments[name] for name in wanted} if wanted else {}
+            given = {**arguments, **error_for(function, ticket, kind)}
+            arguments = {name: given[name] for name in given if name in wanted or name not in arguments}
         else:
             function = all_hold({"": ask, **functions} if ask is not None else functions)
         if ticket.phase is Phase.RUN and ticket.job.is_generator:
             function = self._held.opener(ticket.job.id, function)
         return self._call(item, ticket, function, arguments)
-
-    def _unknown(self, ticket: Ticket, names: Sequence[str], values: Mapping[str, object]) -> str:
-        """Return what is to be said of values that a cleanup takes and that nobody has any more."""
-        missing = [
-            take for take in ticket.job.takes if take.parameter in names and take.parameter not in values
-        ]
-        graph = self.engine.plan.graph
-        labels = [graph[up].label if up in graph else up for take in missing for up in take.upstream]
-        if not labels:
-            return ""
-        fix = f"clean up by hand, then: jobtest prune --owed {ticket.job.id}"
-        return (
-            f"its cleanup takes the value of {', '.join(labels)}, which is not known any more\n  fix: {fix}"
-        )
 
     def attempt_over(self, job: str) -> None:
         """Close and tear down what an attempt held; another one follows."""
@@ -171,7 +166,7 @@ class JobBodies:
         at once, as other jobs run from here on.
         """
         item, record = self._project.items[job], self.engine.summary.jobs[job]
-        owed = _owed(self.engine.plan, job, record)
+        owed = owed_calls(self.engine.plan, job, record)
         if Phase.CLOSE not in owed or item.exclusive:
             self._leave(item, passed=record.outcome is not Outcome.FAILED, waits=bool(item.fixturenames))
         self._tails[job] = len(owed)
@@ -228,6 +223,9 @@ class JobBodies:
         """Take in what belongs to a report, from another process; on any thread."""
         for when, output in outputs_of(body["sections"]):
             self._replay.keep(item, when, output)
+            self._room.show(item, output)
+        if "result" in body:
+            self._room.show(item, Output(**body["result"]["output"]))
         for data in body["warnings"]:
             self._room.warned(warning_from(data), item.id_)
         item.user_properties += [(name, value) for name, value in body["properties"]]
@@ -271,6 +269,8 @@ class JobBodies:
         options, id = item.source.options, ticket.job.id
         if not (options.inputs or options.outputs):
             return None
+        if ticket.job.goes:
+            return partial(self._files.there, options, asked_again=ticket.phase is Phase.RECHECK)
         if ticket.phase is Phase.CHECK:
             return partial(self._files.check, id, options, self.engine.plan.pasts.get(id))
         if ticket.phase is Phase.RECHECK:
@@ -409,9 +409,9 @@ class JobBodies:
             return _skipped(ticket, error.msg or "skipped")
         self._heed_exit(error)
         result = judge(ticket, value, error)
-        if isinstance(error, asyncio.CancelledError):
+        if "asyncio" in sys.modules and isinstance(error, sys.modules["asyncio"].CancelledError):
             return result  # on the event loop, where others wait
-        if isinstance(error, FilesDiffer) and result.failure is not None:
+        if isinstance(error, FilesDiffer | TaskFailed) and result.failure is not None:
             self.show(ticket, pytest.fail.Exception(str(error), pytrace=False))
             result.failure = replace(result.failure, text=str(error))
             return result
@@ -443,21 +443,6 @@ def _skipped(ticket: Ticket, reason: str) -> Result:
     if ticket.phase in TAIL:
         return Result(Verdict.OK)
     return Result(Verdict.SKIPPED, Failure(reason))
-
-
-def _owed(plan: Plan, id: str, record: JobRecord) -> list[Phase]:
-    """Return the calls that a job that has ended owes: closing what it holds open, its cleanup."""
-    job = plan.graph[id]
-    if not (job.has_cleanup or job.is_generator):
-        return []
-    runs = [one for attempt in record.attempts for one in attempt.phases if one.phase is Phase.RUN]
-    owed = []
-    if job.is_generator and runs and runs[-1].ok and runs[-1] in record.attempts[-1].phases:
-        owed.append(Phase.CLOSE)
-    entered = any(one.verdict not in NOT_ENTERED for one in runs) and not plan.keep_cleanups
-    if job.has_cleanup and (entered or (id in plan.owed and not plan.owed_first)):
-        owed.append(Phase.CLEANUP)
-    return owed
 
 
 def last_error(record: JobRecord) -> str:

@@ -14,13 +14,16 @@ from jobtest.plugin.checkpoint import Checkpoint, memory_key
 from jobtest.plugin.facts import Attempt, attempt_key
 from jobtest.plugin.params import Params
 
-__all__ = ["VALUE", "params_key", "run_id_key"]
+__all__ = ["VALUE", "context_key", "names_key", "params_key", "run_id_key"]
 
 VALUE = "_jobtest_value"
 """Name of the fixture of which the values of jobs are made."""
 
 params_key = pytest.StashKey[Params]()
+context_key = pytest.StashKey[str | None]()
 run_id_key = pytest.StashKey[str]()
+names_key = pytest.StashKey[dict[str, object]]()
+"""Names that stand for a value in every job file; the same for the whole run, on all lanes."""
 
 
 @pytest.fixture(scope="session")
@@ -30,9 +33,9 @@ def params(pytestconfig: pytest.Config) -> Params:
 
 
 @pytest.fixture(scope="session")
-def context() -> str | None:
-    """Name of the context, or None."""
-    return None
+def context(pytestconfig: pytest.Config) -> str | None:
+    """Name of the context that --job-context chose, or None."""
+    return pytestconfig.stash[context_key]
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,9 @@ from typing import Protocol
 
 import pytest
 
-from jobtest.plugin.collect import JobItem
-from jobtest.state.codec import Home, ModuleHome, decode, encode
+from jobtest.plugin.items import JobItem
+from jobtest.plugin.masking import secrets_of
+from jobtest.state.codec import Home, ModuleHome, NotStorable, decode, encode
 
 __all__ = ["Checkpoint", "Keeper", "memory_key"]
 
@@ -29,6 +30,7 @@ class Checkpoint:
     """Values by key that belong to one job. They are gone when it has ended well."""
 
     def __init__(self, memory: Keeper, item: JobItem) -> None:
+        self._secrets = secrets_of(item.config)
         self._memory, self._job = memory, item.id_
         self._home: Home = ModuleHome(item.module)
 
@@ -52,9 +54,13 @@ class Checkpoint:
 
         Raises:
             TypeError: the key is no text.
-            NotStorable: it cannot be stored; the message says where in it and why.
+            NotStorable: it cannot be stored, or holds a secret; the message says where in it and why.
             StateLost: the state cannot keep anything any more.
         """
         if not isinstance(key, str):
             raise TypeError(f"the key of a checkpoint must be text, not {key!r}")
-        self._memory.put_checkpoint(self._job, key, encode(value, self._home).text)
+        text = encode(value, self._home).text
+        secret = self._secrets.find(text) or self._secrets.find(key)
+        if secret:
+            raise NotStorable(f"the checkpoint {key!r} holds the secret {secret!r}, and is not kept")
+        self._memory.put_checkpoint(self._job, key, text)

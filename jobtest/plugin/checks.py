@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 
-from jobtest.plugin.collect import parameters
+from jobtest.plugin.items import parameters
 
 __all__ = ["all_hold"]
 

@@ -2,40 +2,48 @@
 
 It is a fork of a process that has collected the project, so the functions are there. Fixtures of all scopes
 are set up here, for this attempt alone.
+
+Each page of memory that a child writes to is copied first, and in Python to call a function is to write: what
+all attempts have alike is made in the warden, once.
 """
 
 from __future__ import annotations
 
-import asyncio
+import inspect
 import os
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 from jobtest.core.data import from_data, to_data
 from jobtest.core.errors import Problem, StateLost
-from jobtest.core.model import Job, Outcome, Phase
+from jobtest.core.model import Failure, Job, Outcome, Phase, Verdict
 from jobtest.core.past import Past
 from jobtest.core.planner import Plan
 from jobtest.core.summary import AttemptRecord, JobRecord, PhaseRecord
 from jobtest.engine.calls import NO_VALUE, Call, Isolated, Output, Result, Ticket, failure_of, one_line
 from jobtest.engine.executors.process.frames import Frames
 from jobtest.engine.executors.process.output import Streams
+from jobtest.engine.executors.process.warden import MARK, ChildMain
 from jobtest.plugin import builtin, fixtures
 from jobtest.plugin.bodies import JobBodies
 from jobtest.plugin.checkpoint import memory_key
-from jobtest.plugin.collect import JobItem
 from jobtest.plugin.isolated import PHASES, Homes, values_from, warning_to
+from jobtest.plugin.items import JobItem
+from jobtest.plugin.masking import secrets_of
 from jobtest.plugin.output import OutputRoom
 from jobtest.plugin.project import Project
 from jobtest.state.codec import NotStorable, encode
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["Children"]
 
@@ -59,15 +67,29 @@ class Children:
     ) -> None:
         self._session, self._project, self._plan = session, project, plan
         self._homes, self._lineage = homes, lineage
+        self._captured = session.config.option.capture != "no" or bool(secrets_of(session.config))
         self.folder: Path
 
-    def live(self, frames: Frames, key: str) -> None:
-        """Do what is asked until the end; the life of one child."""
-        config = self._session.config
-        streams = Streams(self.folder, key, captured=config.option.capture != "no")
-        run = _Run(self._plan, self._lineage, frames)
+    def ready(self) -> ChildMain:
+        """Return what goes on in a child; made in the warden."""
+        if any(map(self._is_async, self._project.items)):
+            import asyncio  # noqa: F401 - so that not every child has to
+        run = _Run(self._plan, self._lineage)
+        streams = Streams(self.folder, captured=self._captured)
         child = _Child(self._session, self._project, run, streams, self._homes)
-        run.attend(child.do)
+
+        def live(frames: Frames) -> None:
+            """Do what is asked until the end; the life of one child."""
+            run.begin(frames)
+            run.attend(child.do)
+
+        return live
+
+    def _is_async(self, id: str) -> bool:
+        phases = (Phase.CHECK, Phase.RUN, Phase.DESCRIBE, Phase.CLEANUP)
+        source = self._project.items[id].source
+        functions = (one for phase in phases for one in source.functions(phase).values())
+        return self._plan.graph[id].isolated and any(map(inspect.iscoroutinefunction, functions))
 
 
 class _Run:
@@ -75,24 +97,30 @@ class _Run:
 
     interrupted = False
 
-    def __init__(self, plan: Plan, lineage: str, frames: Frames) -> None:
+    def __init__(self, plan: Plan, lineage: str) -> None:
         self.pasts: dict[str, Past] = {}
         self.plan, self.lineage = replace(plan, pasts=self.pasts), lineage
         self.values: dict[str, object] = {}
         self.memory = _Memory(self)
         self.summary = SimpleNamespace(jobs=_Records(), values=self.values)
-        self._frames = frames
-        self._pid = os.getpid()
+        self._frames: Frames
+        self._pid = 0
         self._orders: list[Mapping[str, Any]] = []
         self._answers: list[Mapping[str, Any]] = []
         self._asking = threading.Lock()
         self._heard = threading.Condition()
         self._hears = self._over = False
 
+    def begin(self, frames: Frames) -> None:
+        """Take in how the orchestrator is spoken to from this process."""
+        self._frames, self._pid = frames, os.getpid()
+
     def attend(self, do: Callable[[Mapping[str, Any]], bool]) -> None:
         """Have messages attended to until there are no more, or the last one."""
+        while not (self._orders or self._over):  # there is no other thread yet
+            self._take(self._frames.receive())
         while True:
-            message = self._next(self._orders)
+            message = self._orders.pop(0) if self._orders else self._next(self._orders)
             if message is None or do(message):
                 return
 
@@ -125,11 +153,14 @@ class _Run:
                 finally:
                     self._heard.acquire()
                     self._hears = False
-                self._over = messages is None
-                for message in messages or ():
-                    (self._answers if message["op"] == "answer" else self._orders).append(message)
+                self._take(messages)
                 self._heard.notify_all()
             return wanted.pop(0) if wanted else None
+
+    def _take(self, messages: Iterable[Mapping[str, Any]] | None) -> None:
+        self._over = messages is None
+        for message in messages or ():
+            (self._answers if message["op"] == "answer" else self._orders).append(message)
 
     def on_main(self, function: Any) -> Any:  # noqa: ANN401 - whatever it returns
         """Call a function; another thread of the body has it called where it is."""
@@ -180,16 +211,25 @@ class _Room(OutputRoom):
         super().__init__(config, threads=False)
         self.memory = 0
         self._streams = streams
+        self._for_ever = ExitStack()
+        self._for_ever.enter_context(self._listening())
+
+    def begin(self, item: JobItem) -> None:
+        """Capture from now on, as long as this process lives."""
+        self._for_ever.enter_context(fixtures.assertion_details(item))
+        self._for_ever.enter_context(self._routing())
 
     @contextmanager
     def _main_capture(self, item: JobItem, output: Output) -> Generator[None]:
         begins = self._streams.sizes()
         with fixtures.caplog_handler(item):
-            _limit_memory(self.memory)
+            if self.memory:
+                _limit_memory(self.memory)
             try:
                 yield
             finally:
-                _limit_memory(0)
+                if self.memory:
+                    _limit_memory(0)
                 printed = self._streams.since(begins)
                 output.stdout, output.stderr = printed.stdout, printed.stderr
 
@@ -236,7 +276,7 @@ class _Kept:
     def told(self) -> list[list[object]]:
         """Return what was printed since the last time, as data."""
         told, self.sections = self.sections, []
-        return [[when, asdict(output)] for when, output in told]
+        return [[when, _plain(output)] for when, output in told]
 
 
 class _Child:
@@ -248,18 +288,29 @@ class _Child:
         streams: Streams,
         homes: Homes,
     ) -> None:
-        self._session, self._project, self._run = session, project, run
-        self._streams, self._homes = streams, homes
+        self._project, self._run, self._homes = project, run, homes
+        self._streams = streams
         self._room = _Room(session.config, streams)
         self._kept = _Kept()
         self._state = fixtures.replace_setup_state(session)
-        registry = fixtures.Registry(session, builtin.VALUE)
-        self._bodies = JobBodies(project, registry, self._state, self._room, self._kept, threads=False)
-        self._bodies.engine = run
+        self._registry = fixtures.Registry(session, builtin.VALUE)
         session.config.stash[memory_key] = run.memory
+        self._bodies: JobBodies
         self._runner: asyncio.Runner | None = None
         self._item: JobItem | None = None
         self._told = 0
+
+    def _begin(self, item: JobItem, mark: str, place: str) -> None:
+        """Take in whose process this is; its variables are its own from now on."""
+        os.environ[MARK] = mark
+        self._streams.begin(place)
+        self._state.expect([item])
+        self._told = len(item.user_properties)
+        self._bodies = JobBodies(
+            self._project, self._registry, self._state, self._room, self._kept, threads=False
+        )
+        self._bodies.engine = self._run
+        self._room.begin(item)
 
     def do(self, message: Mapping[str, Any]) -> bool:
         """Do what a message asks for; True for the last one."""
@@ -269,20 +320,32 @@ class _Child:
         item = self._project.items[message["job"]]
         first, self._item = self._item is None, item
         if first:
-            self._state.expect([item])
-            self._told = len(item.user_properties)
-        with self._room.open(item):
-            self._phase(item, message)
-        return False
+            self._begin(item, message["mark"], message["place"])
+        over = self._phase(item, message)
+        if over and item.fixturenames:
+            self._end()
+        return over
 
-    def _phase(self, item: JobItem, message: Mapping[str, Any]) -> None:
-        ticket = Ticket(self._run.plan.graph[item.id_], message["attempt"], PHASES[message["phase"]])
+    def _phase(self, item: JobItem, message: Mapping[str, Any]) -> bool:
+        """Call a phase and tell what came of it; return whether it was the last one.
+
+        After that, if there is nothing in it that takes time, everything is torn down before that is told.
+        """
+        job, error = self._run.plan.graph[item.id_], message["failure"]
+        if message["calls"] != job.calls:
+            job = replace(job, calls=message["calls"], is_generator=False)
+        error = from_data(Failure, error) if error is not None else None
+        ticket = Ticket(job, message["attempt"], PHASES[message["phase"]], error)
         values = values_from(message["values"], self._homes)
         self._learn(item, ticket, message, values)
         call = self._bodies.prepare(ticket, values)
         result = self._call(call)
         self._run.summary.jobs[item.id_].attempts[-1].phases[-1].verdict = result.verdict
-        self._send(item, ticket, _with_limit(ticket.job, result))
+        over = message["ends"] == "any" or (message["ends"] == "ok" and result.verdict is Verdict.OK)
+        torn = {"torn": self._torn(item)} if over and not item.fixturenames else {}
+        said = {**self._said(item, ticket, _with_limit(ticket.job, result)), "over": over, **torn}
+        self._run.send({**said, **self._beside(item), "read": self._streams.sizes()})
+        return over
 
     def _learn(
         self, item: JobItem, ticket: Ticket, message: Mapping[str, Any], values: dict[str, object]
@@ -309,10 +372,12 @@ class _Child:
         assert not isinstance(call, Isolated)
         if not call.is_async:
             return call()
+        import asyncio
+
         self._runner = self._runner or asyncio.Runner()
         return self._runner.run(call.awaited())
 
-    def _send(self, item: JobItem, ticket: Ticket, result: Result) -> None:
+    def _said(self, item: JobItem, ticket: Ticket, result: Result) -> dict[str, object]:
         text, unstorable = None, ""
         if result.value is not NO_VALUE:
             try:
@@ -329,12 +394,11 @@ class _Child:
             "failure": to_data(result.failure) if result.failure is not None else None,
             "value": text,
             "unstorable": unstorable,
-            "output": asdict(result.output or Output()),
+            "output": _plain(result.output or Output()),
             "error": _shown_of(item, ticket.job, shown) if shown else "",
         }
         files = self._bodies.files(item.id_)
-        read = self._streams.sizes()
-        self._run.send({**self._beside(item), "result": data, "files": files, "read": read})
+        return {"result": data, "files": files}
 
     def _beside(self, item: JobItem) -> dict[str, object]:
         """Return what belongs to a report beside the result."""
@@ -354,11 +418,20 @@ class _Child:
         item = self._item
         if item is None:
             return
-        with self._room.open(item):
-            errors = self._bodies.end(item)
+        torn = self._torn(item)
+        self._run.send({**self._beside(item), "torn": torn})
+
+    def _torn(self, item: JobItem) -> list[str]:
+        """Tear down; return what was raised, as it is shown."""
+        errors = self._bodies.end(item)
         if self._runner is not None:
             self._runner.close()
-        self._run.send({**self._beside(item), "torn": [_shown(item, error) for error in errors]})
+        return [_shown(item, error) for error in errors]
+
+
+def _plain(output: Output) -> dict[str, object]:
+    """Return output as data."""
+    return {name: getattr(output, name) for name in Output.__slots__}
 
 
 def _shown(item: JobItem, error: BaseException) -> str:

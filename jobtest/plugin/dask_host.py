@@ -32,7 +32,7 @@ from jobtest.engine.executors.process.tree import descendants
 from jobtest.plugin import builtin
 from jobtest.plugin.checkpoint import memory_key
 from jobtest.plugin.child import _Child, _Run
-from jobtest.plugin.collect import JobItem
+from jobtest.plugin.items import JobItem
 from jobtest.plugin.project import Project
 from jobtest.state.codec import Home, ModuleHome
 
@@ -194,6 +194,7 @@ class _HostPlugin:
         """Be the same run, and the first to be asked for its loop."""
         config = session.config
         config.stash[builtin.run_id_key] = self._setup["seed"]
+        config.stash[builtin.names_key] = self._setup["names"]
         config.pluginmanager.register(_Loop(self), "jobtest-dask-loop")  # late, and so before all others
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -275,7 +276,8 @@ def _differences(expected: Mapping[str, str], project: Project) -> list[str]:
 
 def main(descriptor: int, folder: Path) -> None:
     """Be such a process until it is told to end."""
-    streams = Streams(folder, "host", captured=True)
+    streams = Streams(folder, captured=True)
+    streams.begin("host")
     wire = _Wire(socket.socket(fileno=descriptor), folder)
     setup = wire.next()
     os.environ["PYTEST_ADDOPTS"] = setup["addopts"]

@@ -22,7 +22,7 @@ from jobtest.engine.executors.dask.sources import pack, prints_of
 from jobtest.engine.executors.process.frames import Message
 from jobtest.engine.executors.protocol import Inbox
 from jobtest.engine.loop import Engine
-from jobtest.plugin.builtin import run_id_key
+from jobtest.plugin.builtin import names_key, run_id_key
 from jobtest.plugin.checkpoint import memory_key
 from jobtest.plugin.isolated import answer
 from jobtest.plugin.project import Project
@@ -125,6 +125,7 @@ def _setup(config: pytest.Config, project: Project, plan: Plan, run: str, lineag
     return {
         "run": run,
         "seed": config.stash[run_id_key],
+        "names": dict(config.stash.get(names_key, {})),
         "lineage": lineage,
         "module": HOST,
         "root": str(root),

@@ -8,7 +8,7 @@ import linecache
 from collections.abc import Callable, Iterator, Mapping
 from types import CodeType
 
-from jobtest.plugin.collect import Source
+from jobtest.plugin.items import Source
 
 __all__ = ["definition_of"]
 
@@ -29,6 +29,8 @@ def _digest(text: str) -> str:
 
 def _parts(source: Source) -> Iterator[object]:
     yield source.options
+    if source.entry is not None:
+        yield source.entry.task, source.entry.raw
     if source.run is not None:
         yield f"job_{source.name}", text_of(source.run)
     for name, function in source.checks.items():

@@ -11,7 +11,7 @@ from jobtest.core.model import Phase
 from jobtest.core.planner import Plan
 from jobtest.core.summary import JobRecord
 from jobtest.engine.calls import Output
-from jobtest.plugin.collect import JobItem
+from jobtest.plugin.items import JobItem
 
 __all__ = ["Attempt", "Reports", "RunFacts", "attempt_key"]
 

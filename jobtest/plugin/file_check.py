@@ -45,6 +45,17 @@ class FileCheck:
             if known is None:
                 self.found[job] = record(self._root, options.outputs, now)
 
+    def there(self, options: MarkOptions, *, asked_again: bool) -> None:
+        """Ask whether what a job has made is there; of one that makes no files nobody can tell.
+
+        Raises:
+            FilesDiffer: it is not, for all that is known.
+        """
+        with _readable():
+            reason = missing(self._root, (), options.outputs)
+        if reason or (asked_again and not options.outputs):
+            raise FilesDiffer(reason or "it has no outputs")
+
     def recheck(self, job: str, options: MarkOptions, so_far: JobRecord) -> None:
         """Ask after the run phase. If that raised, files that are there may be old or incomplete.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jobtest.core.errors import Problem, UsageError
 
@@ -99,6 +99,10 @@ class ReportFiles:
                 resumed_from=record.resumed_from or None,
                 record=record,
             )
+            hidden = self._options.secrets
+            if hidden:
+                jobs: Any = data["jobs"]
+                data["jobs"] = [{**job, "value": hidden.masked(job["value"])} for job in jobs]
             write_json(file, data)
             self.written.append(file)
         except OSError as error:
@@ -109,7 +113,8 @@ class ReportFiles:
         from jobtest.plugin.applied import saved_plan
 
         try:
-            save(file, saved_plan(engine.summary, shlex.join(self._options.selection)))
+            context = self._options.settings.context
+            save(file, saved_plan(engine.summary, shlex.join(self._options.selection), context))
             self.written.append(file)
         except UsageError as error:
             self.errors.append(f"--job-plan-out: {error}")

@@ -37,7 +37,7 @@ from _pytest.scope import Scope
 from jobtest.plugin.setup_state import JobSetupState
 
 if TYPE_CHECKING:
-    from jobtest.plugin.collect import JobItem
+    from jobtest.plugin.items import JobItem
 
 __all__ = [
     "PRIVATE",
@@ -58,6 +58,7 @@ __all__ = [
     "forget",
     "has_mark",
     "id_list",
+    "is_fixture",
     "known",
     "own_arguments",
     "parametrize",
@@ -332,6 +333,11 @@ def closure(
         parentnode=definition, initialnames=tuple(dict.fromkeys(names)), ignore_args=ignored
     )
     return found
+
+
+def is_fixture(node: pytest.Collector, name: str) -> bool:
+    """Tell whether a node sees a fixture of that name."""
+    return name == "request" or bool(node.session._fixturemanager.getfixturedefs(name, node))
 
 
 def define(parent: pytest.Module, name: str, function: Callable[..., object]) -> pytest.Function:

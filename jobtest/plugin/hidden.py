@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from jobtest.config.loaders import suffixes
 from jobtest.plugin import fixtures
 
-__all__ = ["is_job_file", "warn_if_hidden"]
+__all__ = ["DATA", "NEVER_JOBS", "is_job_file", "warn_if_hidden"]
+
+DATA = (".toml", ".conf")
+"""Suffixes of job files that are data."""
 
 NEVER_JOBS = (".*", "*.egg", "venv", "node_modules", "CVS", "_darcs", "{arch}", "__pycache__")
 """Folders that nobody expects jobs in; they are passed over without a word."""
@@ -19,7 +23,9 @@ NEVER_JOBS = (".*", "*.egg", "venv", "node_modules", "CVS", "_darcs", "{arch}", 
 
 def is_job_file(path: Path) -> bool:
     """Tell whether a file is one that jobs are collected from."""
-    return path.name.startswith("job_") and path.suffix == ".py"
+    if not path.name.startswith("job_"):
+        return False
+    return path.suffix in (".py", *DATA) or path.suffix in suffixes()
 
 
 def warn_if_hidden(config: pytest.Config, folder: Path) -> None:

@@ -12,7 +12,7 @@ from jobtest.core.data import from_data, to_data
 from jobtest.core.errors import StateLost
 from jobtest.core.model import EdgeKind, Failure, Job, Phase, Verdict
 from jobtest.engine.calls import NO_VALUE, Isolated, Output, Result, Ticket
-from jobtest.plugin.collect import Elsewhere, JobItem
+from jobtest.plugin.items import Elsewhere, JobItem
 from jobtest.state.codec import Home, NotStorable, decode, encode
 
 if TYPE_CHECKING:
@@ -57,12 +57,27 @@ class Crossing:
             "job": job.id,
             "attempt": ticket.attempt,
             "phase": ticket.phase.value,
+            "calls": job.calls,
+            "failure": to_data(ticket.error) if ticket.error is not None else None,
             "values": crossing,
             "past": to_data(past) if past is not None and (options.inputs or options.outputs) else None,
             "checkpoints": bodies.engine.memory.checkpoints(job.id),
+            "ends": self._ends(ticket),
             **bodies.facts(item, ticket),
         }
         return Isolated(message, lambda body: self._result(item, ticket, body))
+
+    def _ends(self, ticket: Ticket) -> str:
+        """Return after which verdict of a phase no other follows: `any`, `ok`, or empty if one always may."""
+        job, plan = ticket.job, self._bodies.engine.plan
+        if job.is_generator or job.has_describe:
+            return ""
+        if ticket.phase is Phase.RECHECK or (ticket.phase is Phase.RUN and not job.has_check):
+            return "any"
+        if ticket.phase is not Phase.CHECK:
+            return ""
+        runs = plan.verb or job.takes or self._is_taken(job) or plan.decisions[job.id].must_run
+        return "ok" if not job.has_run or not runs else ""
 
     def _values(self, job: Job, values: Mapping[str, object]) -> dict[str, object]:
         """Return values with the jobs that made them, whose types they may have."""

@@ -7,21 +7,41 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from jobtest.config.settings import EXECUTORS, Settings, load_settings, parse_assignment
+from jobtest.config.entry_points import EXECUTORS as OTHER_EXECUTORS
+from jobtest.config.entry_points import offered
+from jobtest.config.environment import from_environment
+from jobtest.config.secrets import Secrets, read_secrets
+from jobtest.config.settings import (
+    EXECUTORS,
+    Settings,
+    in_context,
+    is_executor,
+    load_settings,
+    parse_assignment,
+)
+from jobtest.config.verbs import Verb, find_verb
 from jobtest.core.errors import Problem, UsageError, did_you_mean, nearest
 from jobtest.core.model import Command
-from jobtest.plugin.collect import JobItem
+from jobtest.core.scope import Situation
 from jobtest.plugin.files import refuse_unwritable
+from jobtest.plugin.hidden import is_job_file
+from jobtest.plugin.items import JobItem
 from jobtest.plugin.params import Params
 from jobtest.plugin.replayed import Replayed, read_replay
 
 __all__ = ["Options", "Selector", "read_options", "select"]
 
-VERBS = {"apply": Command.APPLY, "cleanup": Command.CLEANUP}
-"""What `--job-command` may say."""
+ON = {"on": True, "off": False, "true": True, "false": False}
+NO_SECRETS = Secrets()
+NO_PLAN = ("describe", "cleanup")
+"""Verbs of which nobody asks what they would do."""
+
+ROLLBACK = ("job", "run")
+"""What is rolled back when a job has failed."""
 
 PLAN_AGAIN = "--plan --job-plan-out FILE"
 GRAPHS = (".mmd", ".dot", ".svg", ".json")
@@ -32,12 +52,15 @@ class Options:
     """What a run is asked for.
 
     Attributes:
-        settings: Of the project.
+        settings: Of the project, as they are in the context.
         command: What the run is for.
+        verb: The word for it; that of `apply` for a plan and a drift.
         workers: Jobs that may run at once.
         executor: Where jobs are called that do not say: `thread` or `process`; `here`: all on this thread.
         params: For the fixture `params`.
         set_params: Names that `--job-set` gave and the settings do not have.
+        flags: Whether each flag that is known is on.
+        set_flags: Names that `--job-flag` gave and the settings do not have.
         resources: Amounts that there are.
         selectors: From paths and node ids; empty: everything.
         reports: Files for the JSON report.
@@ -47,18 +70,23 @@ class Options:
         lock_timeout: Seconds to wait for another run on it.
         resume: Go on with the last run.
         keep: Leave cleanups for later.
+        rolls_back: If a job fails, the whole run is rolled back.
         last_failed: Select what failed in the last run.
         plan_out: File for the plan, or None.
         plan_in: File of the plan that is to be run, or None.
         replay: The report that is to be replayed, or None.
-        selection: The command line, for whoever reads a saved plan.
+        selection: The command line, for whoever reads a saved plan; secrets are masked.
+        secrets: What must not be seen.
     """
 
     settings: Settings
     command: Command
+    verb: Verb
     workers: int
     params: Params
     set_params: frozenset[str]
+    flags: Mapping[str, bool]
+    set_flags: frozenset[str]
     resources: Mapping[str, int]
     selectors: tuple[Selector, ...]
     reports: tuple[Path, ...]
@@ -68,12 +96,19 @@ class Options:
     lock_timeout: float = 0.0
     resume: bool = False
     keep: bool = False
+    rolls_back: bool = False
     last_failed: bool = False
     plan_out: Path | None = None
     plan_in: Path | None = None
     replay: Replayed | None = None
     selection: tuple[str, ...] = ()
     executor: str = "thread"
+    secrets: Secrets = NO_SECRETS
+
+    @property
+    def situation(self) -> Situation:
+        """In what the run takes place, for conditions."""
+        return Situation(context=self.settings.context, command=self.verb.name, flags=self.flags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +144,17 @@ def read_options(config: pytest.Config) -> Options:
             return None
 
     loaded = tried(load_settings, config.rootpath)
-    settings = loaded if isinstance(loaded, Settings) else Settings()
-    params = dict(settings.params)
-    for text in option.job_set:
-        assigned = tried(parse_assignment, text, "--job-set")
-        if isinstance(assigned, tuple):
-            params[assigned[0]] = assigned[1]
-    resources = dict(settings.resources)
-    for text in option.job_resource:
-        assigned = tried(_amount, text)
-        if isinstance(assigned, tuple):
-            resources[assigned[0]] = assigned[1]
+    chosen = tried(in_context, loaded, option.job_context) if isinstance(loaded, Settings) else None
+    settings = chosen if isinstance(chosen, Settings) else Settings()
+
+    def given(texts: Sequence[str], read: object, *args: object) -> dict[str, Any]:
+        found = (tried(read, text, *args) for text in texts)
+        return dict(one for one in found if isinstance(one, tuple))
+
+    set_params = given(option.job_set, parse_assignment, "--job-set")
+    params = tried(_params, settings, set_params)
+    resources = {**settings.resources, **given(option.job_resource, _amount)}
+    set_flags = given(option.job_flag, _flag)
     workers = tried(_workers, option.job_parallel, settings)
     selectors = tried(_selectors, config)
     for name, files, known in (
@@ -130,20 +165,25 @@ def read_options(config: pytest.Config) -> Options:
     ):
         problems += [problem for file in files if (problem := _wrong_file(config, name, file, known))]
     executor = tried(_executor, option, settings)
-    command = tried(_command, option)
+    command = tried(_command, option, settings.commands)
+    secrets = tried(_secrets, settings, params)
+    hidden = secrets if isinstance(secrets, Secrets) else NO_SECRETS
     lock_timeout = tried(_seconds, "--job-lock-timeout", option.job_lock_timeout)
     replay = (
         tried(read_replay, config.invocation_params.dir / option.job_replay) if option.job_replay else None
     )
-    if problems:
-        raise UsageError(problems)
+    if problems or not isinstance(command, tuple):
+        raise UsageError(map(hidden.problem, problems))
     base = config.invocation_params.dir
     return Options(
         settings=settings,
-        command=command if isinstance(command, Command) else Command.APPLY,
+        command=command[0],
+        verb=command[1],
         workers=workers if isinstance(workers, int) else 1,
-        params=Params(params),
-        set_params=frozenset(params) - frozenset(settings.params),
+        params=Params(params if isinstance(params, dict) else {}),
+        set_params=frozenset(set_params) - frozenset(settings.params),
+        flags={**settings.flags, **set_flags},
+        set_flags=frozenset(set_flags) - frozenset(settings.flags),
         resources=resources,
         selectors=selectors if isinstance(selectors, tuple) else (),
         reports=tuple(base / one for one in option.job_report),
@@ -153,44 +193,59 @@ def read_options(config: pytest.Config) -> Options:
         lock_timeout=lock_timeout if isinstance(lock_timeout, float) else 0.0,
         resume=option.job_resume,
         keep=option.job_keep,
+        rolls_back=option.job_rollback == "run",
         last_failed=bool(getattr(option, "lf", False)),
         plan_out=base / option.job_plan_out if option.job_plan_out else None,
         plan_in=base / option.job_apply if option.job_apply else None,
         replay=replay if isinstance(replay, Replayed) else None,
-        selection=tuple(str(arg) for arg in config.invocation_params.args),
+        selection=tuple(hidden.mask(str(arg)) for arg in config.invocation_params.args),
         executor=str(executor),
+        secrets=hidden,
     )
+
+
+def _secrets(settings: Settings, params: object) -> Secrets:
+    """Return the secrets of the run; of parameters that cannot be read, none."""
+    if not isinstance(params, dict):
+        return NO_SECRETS
+    return read_secrets(settings.secrets, params, os.environ, settings.source)
 
 
 def _executor(option: argparse.Namespace, settings: Settings) -> str:
     """Return where jobs are called; with a debugger all of them here, where it can see them."""
     given = option.job_executor or settings.executor
-    if given not in EXECUTORS and not given.startswith("dask://"):
-        fix = did_you_mean(given, EXECUTORS, what="there are")
+    if not is_executor(given):
+        fix = did_you_mean(given, [*EXECUTORS, *offered(OTHER_EXECUTORS)], what="there are")
         raise UsageError([Problem(what=f"--job-executor {given!r} is not known", fix=fix)])
     return "here" if option.usepdb else given
 
 
-def _command(option: argparse.Namespace) -> Command:
-    """Return what the run is for.
+def _command(option: argparse.Namespace, verbs: Mapping[str, Verb]) -> tuple[Command, Verb]:
+    """Return what the run is for, and the word for it.
 
     Raises:
         UsageError: two things at once, or something unknown.
     """
     asked = {"--plan": option.plan, "--drift": option.drift, "--job-apply": option.job_apply}
     given = [name for name, value in asked.items() if value]
-    verb = option.job_command or "apply"
+    apply = next(verb for verb in verbs.values() if verb.does == "apply")
+    verb, fix = find_verb(option.job_command or apply.name, verbs)
     problems = []
-    if verb not in VERBS:
-        fix = did_you_mean(verb, VERBS, what="there are")
-        problems.append(Problem(what=f"--job-command {verb!r} is not known", fix=fix))
-    elif verb != "apply":
-        given.append(f"--job-command={verb}")
+    if verb is None:
+        problems.append(Problem(what=f"--job-command {option.job_command!r} is not known", fix=fix))
+    elif verb != apply:
+        given += [f"--job-command={verb.name}"] if not option.plan or verb.does in NO_PLAN else []
     if len(given) > 1:
         fix = "ask one at a time"
         problems.append(Problem(what=f"{given[0]} and {given[1]} are two questions", fix=fix))
     if option.job_plan_out and not option.plan:
         problems.append(Problem(what="--job-plan-out keeps a plan, and none is asked for", fix="add --plan"))
+    if option.job_plan_out and verb is not None and verb != apply:
+        what = f"--job-plan-out keeps a plan that can be applied, not one for {verb.name}"
+        problems.append(Problem(what=what, fix="leave out one of them"))
+    if option.job_rollback not in (None, *ROLLBACK):
+        fix = did_you_mean(option.job_rollback, ROLLBACK, what="there are")
+        problems.append(Problem(what=f"--job-rollback {option.job_rollback!r} is not known", fix=fix))
     narrowing = ("only", "exclude", "force", "downstream", "no_upstream")
     also = [name for name in narrowing if getattr(option, f"job_{name}")] if option.job_apply else []
     if also:
@@ -199,11 +254,11 @@ def _command(option: argparse.Namespace) -> Command:
     if option.job_resume and option.job_apply:
         fix = "make the plan with --job-resume, or run without a plan"
         problems.append(Problem(what="--job-resume and --job-apply are two questions", fix=fix))
-    if problems:
+    if problems or verb is None:
         raise UsageError(problems)
-    if option.plan:
-        return Command.PLAN
-    return Command.DRIFT if option.drift else VERBS[verb]
+    if option.plan or option.drift:
+        return Command.PLAN if option.plan else Command.DRIFT, verb
+    return Command.VERB if verb.is_added else Command(verb.does), verb
 
 
 def _seconds(option: str, given: str | None) -> float:
@@ -242,6 +297,29 @@ def _wrong_file(config: pytest.Config, option: str, file: str, known: tuple[str,
         what = f"{option} {file!r}: cannot tell what to write"
         return Problem(what=what, fix=f"end the name with one of: {' '.join(known)}")
     return refuse_unwritable(option, config.invocation_params.dir / file)
+
+
+def _params(settings: Settings, given: Mapping[str, object]) -> dict[str, object]:
+    """Return all parameters: those of the settings with what the environment says in them, and those given.
+
+    Raises:
+        UsageError: the environment lacks something that is not given.
+    """
+    context = settings.contexts[settings.context].params if settings.context else {}
+    places = {name: f"contexts.{settings.context}.params.{name}" for name in context}
+    wanted = {name: value for name, value in settings.params.items() if name not in given}
+    found, problems = from_environment(wanted, os.environ, places, settings.source)
+    if problems:
+        raise UsageError(problems)
+    return {**found, **given}
+
+
+def _flag(text: str) -> tuple[str, bool]:
+    name, _, value = text.partition("=")
+    if not name or value not in ON:
+        what = f"--job-flag {text!r}: a flag is on or off"
+        raise UsageError([Problem(what=what, fix=f"write --job-flag {name or 'NAME'}=on")])
+    return name, ON[value]
 
 
 def _amount(text: str) -> tuple[str, int]:
@@ -283,7 +361,7 @@ def _selectors(config: pytest.Config) -> tuple[Selector, ...]:
                 f"did you mean {path.parent / close}?" if close else "give a folder, a job file or a node id"
             )
             problems.append(Problem(what=f"{file}: no such file or folder", fix=fix))
-        elif path.is_file() and not (path.name.startswith("job_") and path.suffix == ".py"):
+        elif path.is_file() and not is_job_file(path):
             problems.append(Problem(what=f"{file} is not a job file", fix=f"rename it to job_{path.name}"))
         else:
             selectors.append(Selector(text, path, "::".join(names) + bracket + rest))

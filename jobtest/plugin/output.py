@@ -8,7 +8,6 @@ inherited descriptors there goes to the terminal.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import logging
 import sys
@@ -23,9 +22,11 @@ import pytest
 
 from jobtest.engine.calls import Output
 from jobtest.plugin import fixtures
-from jobtest.plugin.collect import JobItem
+from jobtest.plugin.items import JobItem
+from jobtest.plugin.masking import mask_warning, secrets_of
 from jobtest.plugin.streams import (
     Echo,
+    Masks,
     Piece,
     Sink,
     Take,
@@ -36,6 +37,7 @@ from jobtest.plugin.streams import (
     threads_of_jobs,
     whose,
 )
+from jobtest.plugin.taps import taps_key
 
 __all__ = ["OutputRoom"]
 
@@ -86,6 +88,8 @@ class OutputRoom:
         method = config.option.capture if manager is not None else "no"
         self._capture = manager if method != "no" else None
         self._echoes = method == "tee-sys" or (threads and method == "no")
+        self._secrets = secrets_of(config)
+        self._masks: Masks | None = None
         self._terminal: dict[str, TextIO] = {}
         self._routers: dict[str, Any] = {}
         self._phases: dict[str, Sink] = {}
@@ -99,13 +103,17 @@ class OutputRoom:
     @contextmanager
     def open(self, item: JobItem) -> Iterator[None]:
         """Capture until the end of the block; `item` lends its hooks to assertion explanations."""
+        with self._listening(), fixtures.assertion_details(item), self._routing():
+            yield
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        """Take in warnings, what is logged, and what threads raise."""
         with ExitStack() as stack:
             if self._config.pluginmanager.has_plugin("warnings"):
                 stack.enter_context(fixtures.warnings_for(self._config))
                 warnings.showwarning = self._warn
-            stack.enter_context(fixtures.assertion_details(item))
             stack.enter_context(self._logging())
-            stack.enter_context(self._routing())
             stack.enter_context(threads_of_jobs(self._tell_apart))
             if self._config.pluginmanager.has_plugin("threadexception"):
                 stack.enter_context(self._thread_errors())
@@ -180,14 +188,24 @@ class OutputRoom:
         """Take in a warning of a phase in another process."""
         self._warned.append((message, nodeid))
 
+    def show(self, item: JobItem, output: Output) -> None:
+        """Show with `-s` what was printed in another process, which with secrets cannot show it itself."""
+        if self._capture is None and self._secrets and self._terminal:
+            echo = Echo(label_of(item.name), self._terminal, self._end_line, self._secrets)
+            for name, text in (("stdout", output.stdout), ("stderr", output.stderr)):
+                if text:
+                    echo.write(name, text)
+            echo.close()
+
     def tell_warnings(self) -> None:
         """Hand the warnings of the phases so far to pytest; after the run, show what was printed late."""
         number = len(self._warned)  # other threads may add to them meanwhile
         warned = self._warned[:number]
         del self._warned[:number]
         for message, nodeid in warned:
+            shown = mask_warning(message, self._secrets) if self._secrets else message
             self._config.hook.pytest_warning_recorded.call_historic(
-                kwargs={"warning_message": message, "nodeid": nodeid, "when": "runtest", "location": None}
+                kwargs={"warning_message": shown, "nodeid": nodeid, "when": "runtest", "location": None}
             )
         if not self._terminal:
             self._tell_late()
@@ -195,7 +213,7 @@ class OutputRoom:
     # --- phases ---
 
     def _sink(self, id: str, name: str, attempt: int) -> Sink:
-        echo = Echo(label_of(name), self._terminal, self._end_line) if self._echoes else None
+        echo = Echo(label_of(name), self._terminal, self._end_line, self._secrets) if self._echoes else None
         return Sink(id, name, attempt, echo, keeps=self._capture is not None)
 
     def _begin(self, item: JobItem) -> Sink:
@@ -216,6 +234,8 @@ class OutputRoom:
                 self._phases[sink.nodeid] = before
         if self._routers and not self._phases:
             self._install()  # a body may have replaced them
+        if self._masks is not None and not self._phases:
+            self._settle()
 
     def _take(self, kind: str, piece: Piece) -> bool:
         """Take in what is printed or logged on this thread; False if it belongs to no job."""
@@ -282,16 +302,38 @@ class OutputRoom:
 
     @contextmanager
     def _routing(self) -> Iterator[None]:
-        self._terminal = {"stdout": sys.stdout, "stderr": sys.stderr}
+        before = self._terminal = {"stdout": sys.stdout, "stderr": sys.stderr}
+        if self._secrets:
+            self._mask()
         if self._threads:
             self._route()
             self._install()
         try:
             yield
         finally:
-            if self._routers:
-                self._put(self._terminal)
-            self._routers, self._terminal = {}, {}
+            if self._routers or self._masks is not None:
+                self._put(before)
+            if self._masks is not None:
+                self._settle()
+            self._routers, self._terminal, self._masks = {}, {}, None
+
+    def _mask(self) -> None:
+        """Let all that jobs write to the terminal go through masks."""
+        self._masks = Masks(self._terminal, self._secrets)
+        self._terminal = self._masks.streams
+        taps = self._config.stash.get(taps_key, None)
+        if taps is not None:
+            taps.start()
+        if self._capture is None:
+            self._put(self._terminal)
+
+    def _settle(self) -> None:
+        """Show what may have been the beginning of a secret: no phase is there that could go on with it."""
+        assert self._masks is not None
+        self._masks.settle()
+        taps = self._config.stash.get(taps_key, None)
+        if taps is not None:
+            taps.settle()
 
     def _route(self) -> None:
         """Make the routers, from now on."""
@@ -405,5 +447,8 @@ def _nothing() -> Iterator[None]:
 
 def _leaves_tasks() -> bool:
     """Tell whether an async body that ends has left tasks behind on its loop."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:
+        return False
     loop = asyncio._get_running_loop()  # the public one raises without a loop, at the cost of a phase
     return loop is not None and len(asyncio.all_tasks(loop)) > 1

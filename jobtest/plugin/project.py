@@ -11,14 +11,20 @@ import pytest
 
 from jobtest.core.errors import Problem, ProjectError, UsageError, did_you_mean, nearest
 from jobtest.core.graph import Graph
-from jobtest.core.model import Command, EdgeKind, Job, Phase
+from jobtest.core.model import Command, EdgeKind, Job, Phase, Retry
 from jobtest.core.names import Definition, Instance, Links, Reference, link, pick
 from jobtest.core.planner import Plan, cleanup_plan, make_plan
+from jobtest.core.scope import LABEL, Wanted
+from jobtest.core.verbs import describe_plan, verb_plan
 from jobtest.engine.calls import one_line
 from jobtest.plugin import fixtures
 from jobtest.plugin.asked import EXCLUDED, Asked
-from jobtest.plugin.collect import JobItem, Source, first_line, parameters
+from jobtest.plugin.conditions import Conditions
 from jobtest.plugin.definition import definition_of
+from jobtest.plugin.hooks import changed_by_hooks
+from jobtest.plugin.items import JobItem, Source, first_line, parameters
+from jobtest.plugin.mark import MarkOptions
+from jobtest.plugin.options import Options
 from jobtest.plugin.params import Params, fix_of
 from jobtest.plugin.recollection import Recollection, Recovered
 from jobtest.plugin.source import asked_of
@@ -81,6 +87,8 @@ class Project:
             select = self.graph.descendants(select)
         if asked.command is Command.CLEANUP:
             return cleanup_plan(self.graph, {one.job: one.run for one in memory.store.owed()}, select)
+        if asked.verb != "apply":
+            return self._verb_plan(asked, select, excluded, memory, found)
         if asked.alone and select is not None:
             problems = memory.missing_values(self.graph, set(select))
             if problems:
@@ -98,56 +106,90 @@ class Project:
             resumed=found.resumed,
             owed=found.owed,
             owed_first=found.first,
+            undo=found.undo,
             order=asked.order,
         )
-        return replace(plan, keep_cleanups=asked.keep)
+        return replace(plan, keep_cleanups=asked.keep, rolls_back=asked.rolls_back)
+
+    def _verb_plan(
+        self,
+        asked: Asked,
+        select: Collection[str] | None,
+        excluded: Iterable[str],
+        memory: Recollection,
+        found: Recovered,
+    ) -> Plan:
+        left_out = dict.fromkeys(excluded, EXCLUDED)
+        if asked.verb == "describe":
+            return describe_plan(self.graph, select=select, exclude=left_out, pasts=memory.pasts)
+        return verb_plan(
+            self.graph,
+            asked.verb,
+            reverse=asked.reverse,
+            command=asked.command,
+            select=select,
+            exclude=left_out,
+            alone=asked.alone and select is not None,
+            pasts=memory.pasts,
+            resumed=found.resumed,
+            owed=found.owed,
+            undo=found.undo,
+            order=asked.order,
+        )
 
 
 def build_project(
     session: pytest.Session,
     sources: Sequence[Source],
-    params: Params,
-    set_params: Iterable[str] = (),
-    executor: str = "thread",
+    options: Options,
 ) -> tuple[Project, list[Problem]]:
     """Resolve names and build the graph.
 
     Args:
         session: The session.
         sources: All of the project.
-        params: Parameters that are set.
-        set_params: Those of them that only the command line knows.
-        executor: Where jobs are called that do not say: on a `thread` or in a `process`; or `here`, whatever
-            they say.
+        options: What is asked for.
 
     Returns:
         The project, and all that is wrong with it; with problems, its graph is of no use.
     """
-    builder = _Builder(session, sources, params, executor)
+    builder = _Builder(session, sources, options)
     definitions = [builder.definition(source) for source in sources]
-    builder.refuse_misspelt(set_params)
+    builder.refuse_misspelt(options.set_params)
+    builder.conditions.refuse_flags(options.set_flags)
     links, unlinked = link(definitions, builder.fixture_names)
     items = {item.id_: item for source in sources for item in source.items}
     graph = Graph([])
-    jobs = [builder.job(source, item, links[item.id_]) for source in sources for item in source.items]
-    problems = [*builder.problems, *unlinked]
+    made = [builder.job(source, item, links[item.id_]) for source in sources for item in source.items]
+    jobs, changed = changed_by_hooks(session.config, made)
+    problems = [*builder.problems, *builder.conditions.problems, *unlinked, *changed]
+    if len(jobs) < len(made):
+        items = {job.id: items[job.id] for job in jobs}
+        definitions = [one for definition in definitions for one in _left(definition, items)]
     try:
-        graph = Graph(jobs)
+        graph = Graph(jobs) if not changed else graph
     except ProjectError as error:
         problems += error.problems
     return Project(definitions, items, graph, builder.names), problems
 
 
+def _left(definition: Definition, items: Mapping[str, JobItem]) -> Iterable[Definition]:
+    """Yield what is left of a definition if only some items are."""
+    instances = tuple(one for one in definition.instances if one.id in items)
+    if instances:
+        yield replace(definition, instances=instances)
+
+
 class _Builder:
-    def __init__(
-        self, session: pytest.Session, sources: Sequence[Source], params: Params, executor: str
-    ) -> None:
-        self._executor = executor
+    def __init__(self, session: pytest.Session, sources: Sequence[Source], options: Options) -> None:
+        self._executor, self._settings = options.executor, options.settings
+        self.conditions = Conditions(options.settings, options.situation)
+        self._outside: dict[str, str] = {}
         self.names = frozenset(source.name for source in sources)
         self.problems: list[Problem] = []
         self.fixture_names: set[str] = set()
         self._root: Path = session.config.rootpath
-        self._params = params
+        self._params = options.params
         self._params_asked: dict[Function, frozenset[str]] = {}
         self._asked: set[str] = set()
 
@@ -155,15 +197,26 @@ class _Builder:
 
     def definition(self, source: Source) -> Definition:
         """Return what names can mean of a source, and what it asks for itself."""
+        self._asked |= source.params
         references = self._values(source) if source.items and source.items[0].fixturenames else []
-        references += [self._ordered(source, name, EdgeKind.NEEDS) for name in source.options.needs]
-        references += [self._ordered(source, name, EdgeKind.AFTER) for name in source.options.after]
+        options = source.options
+        references += [self._ordered(source, wanted, EdgeKind.NEEDS) for wanted in options.needs]
+        references += [self._ordered(source, wanted, EdgeKind.AFTER) for wanted in options.after]
         self._check_values(source)
+        self._outside[source.id] = self.conditions.outside(options.scope, source.name, source.at)
         instances = tuple(_instance(source, item) for item in source.items)
-        return Definition(source.id, source.name, source.path, source.at, instances, tuple(references))
+        return Definition(
+            source.id, source.name, source.path, source.at, instances, tuple(references), options.labels
+        )
 
-    def _ordered(self, source: Source, name: str, kind: EdgeKind) -> Reference:
-        return Reference(name, kind, source.at)
+    def _ordered(self, source: Source, wanted: Wanted, kind: EdgeKind) -> Reference:
+        outside = self.conditions.outside(wanted.scope, source.name, source.at)
+        return Reference(wanted.job, kind, self._asked_at(source, wanted.job), applies=not outside)
+
+    def _asked_at(self, source: Source, name: str) -> str:
+        """Return where a name is asked for; to the column, if it is going to be a problem."""
+        known = "::" in name or name.startswith(LABEL) or name.removeprefix("job_") in self.names
+        return source.at if known or source.locate is None else source.locate(name)
 
     def _values(self, source: Source) -> list[Reference]:
         item = source.items[0]
@@ -177,7 +230,7 @@ class _Builder:
             )
             explicit = source.options.values.get(name)
             if explicit is not None:
-                references.append(Reference(explicit, EdgeKind.VALUE, source.at, name))
+                references.append(Reference(explicit, EdgeKind.VALUE, self._asked_at(source, explicit), name))
             elif name.startswith("job_") or not is_fixture:
                 if self._is_own(source, name):
                     source.own.append(name)
@@ -287,7 +340,7 @@ class _Builder:
 
     def _skip(self, source: Source, item: JobItem) -> str:
         try:
-            return fixtures.skip_reason(item)
+            return fixtures.skip_reason(item) or self._outside[source.id]
         except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - a condition may raise anything
             said = one_line(error).rstrip(":")
             what = f"job {source.name!r}: its skip mark cannot be evaluated: {said}"
@@ -318,6 +371,8 @@ class _Builder:
             has_run=source.run is not None,
             has_describe="describe" in source.companions,
             has_cleanup="cleanup" in source.companions,
+            has_rollback="rollback" in source.companions and options.rollback,
+            functions=tuple(sorted(source.companions)),
             own_value=any(name.removeprefix("job_") == source.name for name in check_names)
             and source.run is not None,
             is_generator=source.run is not None and inspect.isgeneratorfunction(inspect.unwrap(source.run)),
@@ -325,16 +380,24 @@ class _Builder:
             exclusive=item.exclusive,
             priority=options.priority,
             resources=options.resources,
-            retry=options.retry,
+            retry=self._retry(options),
             on_failure=options.on_failure,
             skip=self._skip(source, item),
             definition=definition_of(source, {**_plain_params(item), **self._used(source)}),
             tracks=options.tracks,
             once=options.once,
             isolated=isolated,
-            timeout=options.timeout if self._executor != "here" else None,
+            timeout=self._timeout(options) if self._executor != "here" else None,
             memory=options.memory,
         )
+
+    def _retry(self, options: MarkOptions) -> Retry:
+        if "retries" in options.said or not self._settings.retries:
+            return options.retry
+        return replace(options.retry, retries=self._settings.retries)
+
+    def _timeout(self, options: MarkOptions) -> float | None:
+        return options.timeout if "timeout" in options.said else self._settings.timeout
 
     def _is_isolated(self, source: Source) -> bool:
         """Tell whether a job has a process of its own: as it says, or as its timeout wants it, or the run."""
@@ -342,7 +405,7 @@ class _Builder:
         if self._executor == "here" or options.executor == "thread":
             return False
         is_async = source.run is not None and inspect.iscoroutinefunction(inspect.unwrap(source.run))
-        killable = options.timeout is not None and not is_async
+        killable = self._timeout(options) is not None and not is_async
         return options.executor == "process" or self._executor != "thread" or killable
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from jobtest.config.verbs import Verb
 from jobtest.core.errors import Problem, StateError, UsageError
 from jobtest.core.estimate import estimate
 from jobtest.core.graph import Graph
@@ -17,10 +18,13 @@ from jobtest.core.past import Past, Resumed
 from jobtest.core.planner import Plan
 from jobtest.core.resume import Left, how_left, resume
 from jobtest.core.summary import Summary, summarize
+from jobtest.core.verbs import verb_graph
 from jobtest.engine.memory import expected_seconds, recall
-from jobtest.plugin.collect import JobItem
+from jobtest.plugin.items import JobItem
+from jobtest.plugin.options import Options
 from jobtest.reports.history.text import when
 from jobtest.state.codec import Home, ModuleHome
+from jobtest.state.in_context import InContext
 from jobtest.state.opening import open_store
 from jobtest.state.store import Change, CleanupOwed, Owner, PastKept, RunRecord, RunsDropped, Store
 
@@ -31,8 +35,11 @@ WOULD = (Outcome.WOULD_RUN, Outcome.UNKNOWN)
 FEW = 5
 """Names that a line shows."""
 
-WRITES = (Command.APPLY, Command.CLEANUP)
-"""What is written down; a plan and a drift only read."""
+WRITES = (Command.APPLY, Command.CLEANUP, Command.DELETE, Command.ROLLBACK, Command.VERB)
+"""What is written down; a plan, a drift and a description only read."""
+
+CHANGES = (Command.APPLY, Command.DELETE, Command.ROLLBACK)
+"""What changes which jobs are there; these go on with their like only, and do first the rollbacks that are owed."""
 
 MOST_DROPPED = 20
 """Runs that are forgotten at the end of a run at most, so that no run waits long for it."""
@@ -48,6 +55,8 @@ class Recovered:
         owed: Jobs whose cleanups come with this run if they take part, in the order of being entered.
         under_way: Another run is, so that nothing can be said of what it leaves.
         all_owed: Jobs whose cleanups are owed, in that order.
+        undo: Jobs whose rollbacks come first with this run if they take part, in the order of being entered.
+        all_undo: Jobs whose rollbacks are owed, in that order.
         first: They come before anything else.
         changes: What is written down with the beginning of this run.
         lines: What the user is told.
@@ -57,6 +66,8 @@ class Recovered:
     record: RunRecord | None = None
     owed: tuple[str, ...] = ()
     all_owed: tuple[str, ...] = ()
+    undo: tuple[str, ...] = ()
+    all_undo: tuple[str, ...] = ()
     first: bool = False
     under_way: bool = False
     changes: tuple[Change, ...] = ()
@@ -73,8 +84,8 @@ class Recollection:
         seconds: How long jobs take, as far as that is known.
     """
 
-    def __init__(self, url: str, root: Path, *, durability: str, large: int) -> None:
-        self.store: Store = open_store(url, root, durability=durability, large=large)
+    def __init__(self, url: str, root: Path, *, durability: str, large: int, context: str = "") -> None:
+        self.store: Store = InContext(open_store(url, root, durability=durability, large=large), context)
         self.pasts: dict[str, Past] = {}
         self.values: dict[str, object] = {}
         self.seconds: dict[str, float] = {}
@@ -90,11 +101,17 @@ class Recollection:
         """
         self.store.own(owner, timeout)
 
-    def read(self, graph: Graph, items: Mapping[str, JobItem]) -> list[str]:
-        """Read what is known of the jobs of a project; return what the user should know about it."""
+    def read(self, graph: Graph, items: Mapping[str, JobItem], *, every: bool = False) -> list[str]:
+        """Read what is known of the jobs of a project; return what the user should know about it.
+
+        Args:
+            graph: The jobs.
+            items: By id.
+            every: All stored values are asked for.
+        """
         self._items = items
         self.pasts = self.store.pasts()
-        self.values, broken = recall(self.store, graph, self.pasts, self.home)
+        self.values, broken = recall(self.store, graph, self.pasts, self.home, every=every)
         for id in broken:
             self.pasts[id] = replace(self.pasts[id], value="")
         known = ((id, past) for id, past in self.pasts.items() if id in graph and past.run)
@@ -111,17 +128,15 @@ class Recollection:
 
     # --- earlier runs ---
 
-    def recover(self, graph: Graph, run: str, command: Command, *, goes_on: bool, keep: bool) -> Recovered:
+    def recover(self, graph: Graph, run: str, options: Options) -> Recovered:
         """Return what a run takes over from the ones before.
 
         Args:
             graph: All jobs of the project.
             run: Id of the new run.
-            command: What it is for.
-            goes_on: Whether to go on with the last run.
-            keep: Whether it leaves cleanups for later.
+            options: What it is asked for.
         """
-        found = Recovered()
+        found, command, goes_on = Recovered(), options.command, options.resume
         if command is Command.CLEANUP:
             found.all_owed = tuple(one.job for one in self.store.owed())
             return found
@@ -130,43 +145,59 @@ class Recollection:
             found.under_way = True
             found.lines.append(f"another run is under way: pid {owner.pid} on {owner.host}: {owner.command}")
             return found
-        last = self._last_applied()
+        verb = options.verb.does
+        last = self._last(verb)
         killed = last is not None and last.ended_at is None
         if last is not None and killed and command in WRITES and last.host == socket.gethostname():
             found.lines += _swept(last.id)
+        if last is not None and goes_on and last.command != verb:
+            found.lines.append(f"nothing to resume: the last run was for {last.command}; this is a new one")
+            goes_on = False
+        elif last is None and goes_on:
+            found.lines.append("nothing to resume: there is no earlier run; this is a new one")
         if last is not None and (killed or goes_on):
             try:
-                self._look_at(last, graph, found, goes_on=goes_on)
+                self._look_at(last, graph, found, options.verb, goes_on=goes_on)
             except UsageError as error:
                 if goes_on or isinstance(error, StateError):
                     raise
                 found.lines += [problem.what for problem in error.problems]
-        elif goes_on:
-            found.lines.append("nothing to resume: there is no earlier run; this is a new one")
-        self._inherit(run, found, keep=keep)
+        self._inherit(run, found, keep=options.keep, every=verb == "apply")
+        self._inherit_rollbacks(graph, found)
         if command not in WRITES:
-            found.changes, found.owed = (), ()
+            found.changes, found.owed, found.undo = (), (), ()
+        if command not in CHANGES:
+            found.undo = ()
         return found
 
-    def _last_applied(self) -> RunRecord | None:
-        return next((one for one in self.store.runs(50) if one.command == Command.APPLY.value), None)
+    def _last(self, verb: str) -> RunRecord | None:
+        """Return the last run that counts for a verb: of those that change which jobs are there, any."""
+        changes = [command.value for command in CHANGES]
+        counts = changes if verb in (*changes, "describe") else [verb]
+        return next((one for one in self.store.runs(50) if one.command in counts), None)
 
-    def _look_at(self, last: RunRecord, graph: Graph, found: Recovered, *, goes_on: bool) -> None:
+    def _look_at(self, last: RunRecord, graph: Graph, found: Recovered, verb: Verb, *, goes_on: bool) -> None:
         plan = self.plan_of(last)
         left = how_left(plan, self.store.entries(last.id))
-        if last.ended_at is None:
+        if last.ended_at is None and last.command == Command.APPLY.value:
             self._doubt(last, graph, left, found)
-        elif _is_finished(last):
+        elif last.ended_at is not None and _is_finished(last):
             ended = f", which ended with exit status {last.exit_status}" if last.exit_status else ""
             done = f"all jobs of run {last.id} are done{ended}"
             found.lines.append(f"nothing to resume: {done}; this is a new run")
             return
         if not goes_on:
-            found.lines.append(f"{_how_it_ended(last, plan, left)}; --job-resume would have gone on with it")
+            same = "" if last.command == verb.does else f"--job-command={last.command} "
+            how = _how_it_ended(last, plan, left)
+            found.lines.append(f"{how}; {same}--job-resume would have gone on with it")
             return
         owed = {one.job for one in self.store.owed()}
         stored = {id for id, past in self.pasts.items() if past.value}
+        for id in (id for id, past in self.pasts.items() if past.rollback and id in left):
+            left[id] = Left()
         found.record = last
+        if plan.verb:
+            graph = verb_graph(graph, verb.does, self.pasts, reverse=verb.reverse)
         found.resumed = resume(graph, plan, left, last.id, stored=stored, owed=owed)
         found.lines.append(f"going on: {_how_it_ended(last, plan, left)}")
         found.lines += _what_is_new(graph, plan, left)
@@ -191,16 +222,29 @@ class Recollection:
                 self.pasts[id] = replace(self.pasts.get(id, Past()), doubt=last.id)
                 found.changes += (PastKept(id, self.pasts[id]),)
 
-    def _inherit(self, run: str, found: Recovered, *, keep: bool) -> None:
-        """Take over cleanups: those of the run that is gone on with, or those of runs that were killed."""
+    def _inherit(self, run: str, found: Recovered, *, keep: bool, every: bool) -> None:
+        """Take over cleanups: those of runs that were killed; or if a run is gone on with, `every` one."""
         owed = self.store.owed()
-        if found.record is None:
+        if found.record is None or not every:
             killed = [one for one in owed if self._was_killed(one.run)]
             found.owed, found.first = tuple(one.job for one in killed), True
         else:
             found.owed = () if keep else tuple(one.job for one in owed)
             found.changes += tuple(CleanupOwed(one.job, run) for one in owed)
         found.all_owed = tuple(one.job for one in owed)
+
+    def _inherit_rollbacks(self, graph: Graph, found: Recovered) -> None:
+        """Take over rollbacks that are owed, and forget those for which there is no function any more."""
+        owing = [(one.rollback.run, one.rollback.turn, id) for id, one in self.pasts.items() if one.rollback]
+        for _, _, id in sorted(owing):
+            if id in graph and graph[id].has_rollback:
+                found.undo += (id,)
+                continue
+            what = "a rollback is owed, and there is no rollback function any more"
+            found.lines.append(f"{graph[id].label if id in graph else id}: {what}; it is not done")
+            self.pasts[id] = replace(self.pasts[id], rollback=None)
+            found.changes += (PastKept(id, self.pasts[id]),)
+        found.all_undo = found.undo
 
     def _was_killed(self, run: str) -> bool:
         record = self.store.run(run)
@@ -221,6 +265,7 @@ class Recollection:
             lines.append(f"{what}; `jobtest prune --owed ID` forgets it")
         if plan.command is Command.CLEANUP or found.under_way:
             return lines
+        lines += _undo_lines(found, graph, plan)
         if plan.owed:
             order = "first" if plan.owed_first else "at the end"
             names = _named([graph[id].label for id in plan.owed])
@@ -234,7 +279,7 @@ class Recollection:
 
     def last_failed(self) -> tuple[set[str], str]:
         """Return what failed or was blocked in the last run, and a line that says so."""
-        last = self._last_applied()
+        last = self._last("apply")
         if last is None:
             return set(), "last failed: there is no earlier run; all jobs are selected"
         left = how_left(self.plan_of(last), self.store.entries(last.id))
@@ -287,7 +332,7 @@ class Recollection:
     def _last_loaded(self) -> Summary | None:
         """Return the last run, read once."""
         if not self._loaded:
-            last = self._last_applied()
+            last = self._last("apply")
             summary = summarize(self.plan_of(last), self.store.entries(last.id)) if last is not None else None
             self._loaded.append(summary)
         return self._loaded[0]
@@ -330,6 +375,17 @@ class Recollection:
         if old:
             self.store.write(RunsDropped(tuple(old)))
             self.store.commit()
+
+
+def _undo_lines(found: Recovered, graph: Graph, plan: Plan) -> list[str]:
+    lines = []
+    if plan.undo:
+        names = _named([graph[id].label for id in plan.undo])
+        lines.append(f"rollbacks owed by earlier runs, done first: {names}")
+    later = [graph[id].label for id in found.all_undo if id not in plan.undo]
+    if later:
+        lines.append(f"rollbacks owed by earlier runs: {_named(later)}; the next run of these jobs does them")
+    return lines
 
 
 def _swept(run: str) -> list[str]:

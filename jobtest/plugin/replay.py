@@ -20,7 +20,8 @@ from jobtest.core.model import Kind, Outcome, Phase
 from jobtest.core.summary import JobRecord
 from jobtest.engine.calls import Output
 from jobtest.plugin import fixtures
-from jobtest.plugin.collect import Elsewhere, JobItem, Told, one_traceback_at_a_time
+from jobtest.plugin.items import Elsewhere, JobItem, Told, one_traceback_at_a_time
+from jobtest.plugin.masking import mask_report, secrets_of
 
 __all__ = ["Replay", "outcome_of", "wants_full"]
 
@@ -67,6 +68,7 @@ class Replay:
 
     def __init__(self, session: pytest.Session, *, full: bool, run_id: str) -> None:
         self._session, self.full, self._run_id = session, full, run_id
+        self._secrets = secrets_of(session.config)
         self._records: dict[str, JobRecord] = {}
         self._outputs: dict[str, list[tuple[str, Output]]] = {}
         self._waiting: set[str] = set()
@@ -180,6 +182,7 @@ class Replay:
         if report.failed and isinstance(error, Elsewhere):
             report.longrepr = Told(error)  # type: ignore[assignment]  # it has what pytest asks for
         report.__dict__["jobtest_outcome"] = record.outcome
+        mask_report(report, self._secrets)
 
     def _sections(self, item: JobItem, record: JobRecord, when: str) -> list[tuple[str, str]]:
         """Return output as pytest names it, earlier attempts before it."""

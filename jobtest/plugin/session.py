@@ -7,44 +7,36 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Generator, Iterable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from jobtest.config.saved_plan import SavedPlan, differences, load
+from jobtest.config.saved_plan import SavedPlan, differences, load, other_context
 from jobtest.core.errors import Problem, ProjectError, StateError, StateLost, UsageError
 from jobtest.core.graph import Graph
-from jobtest.core.model import Command
 from jobtest.core.planner import Plan
 from jobtest.core.queue import too_much
+from jobtest.engine.calls import failure_of
 from jobtest.engine.clock import SystemClock, new_run_id
 from jobtest.engine.describe import describe_run, owner_of
-from jobtest.engine.executors.dry import DriftExecutor, PlanExecutor
-from jobtest.engine.executors.lanes import Away, Lanes
-from jobtest.engine.executors.protocol import Executor, Inbox
-from jobtest.engine.interrupts import ctrl_c, ended_from_outside, no_silent_exit
-from jobtest.engine.loop import Engine, Observer
-from jobtest.engine.memory import Memory
-from jobtest.plugin import builtin, fixtures
-from jobtest.plugin.applied import Silence, as_saved, saved_plan
+from jobtest.engine.loop import Engine
+from jobtest.plugin import builtin
+from jobtest.plugin.applied import as_saved
 from jobtest.plugin.asked import Asked
-from jobtest.plugin.beside import Decorator, Spare, outlive_terminal
-from jobtest.plugin.bodies import JobBodies
-from jobtest.plugin.checkpoint import memory_key
-from jobtest.plugin.collect import JobItem, JobModule, problems_key, sources_key
-from jobtest.plugin.facts import attempt_key
+from jobtest.plugin.beside import outlive_terminal
+from jobtest.plugin.carry_out import CarryOut
+from jobtest.plugin.collect import JobModule
 from jobtest.plugin.files import ReportFiles
 from jobtest.plugin.hidden import is_job_file, warn_if_hidden
-from jobtest.plugin.isolated import Crossing
+from jobtest.plugin.hooks import Hooks
+from jobtest.plugin.items import JobItem, problems_key, sources_key
+from jobtest.plugin.masking import hide_secrets, leaks
 from jobtest.plugin.options import Options, read_options, select
-from jobtest.plugin.output import OutputRoom
 from jobtest.plugin.project import Project, build_project
 from jobtest.plugin.recollection import WRITES, Recollection, Recovered
-from jobtest.plugin.replay import Replay, wants_full
-from jobtest.plugin.terminal import PhaseLines, StopLine, Terminal
-from jobtest.state.memory import MemoryStore
+from jobtest.plugin.terminal import Terminal
 from jobtest.state.store import RunRecord, Store
 
 __all__ = ["Orchestration", "configure"]
@@ -59,14 +51,17 @@ def configure(config: pytest.Config) -> None:
     last_failed = config.pluginmanager.get_plugin("lfplugin")
     if last_failed is not None:  # it would leave files out of the collection, and knows nothing of `blocked`
         config.pluginmanager.unregister(last_failed)
-    config.addinivalue_line("python_files", "job_*.py")
+    for rewritten in ("job_*.py", "task_*.py"):
+        config.addinivalue_line("python_files", rewritten)
     config.option.importmode = "importlib"
     paths = (config.rootpath / path for path in options.settings.paths)
     config.args = [str(path) for path in _outermost(paths)]
     clock = SystemClock()
     orchestration = Orchestration(config, options, clock)
+    hide_secrets(config, options.secrets)
     config.pluginmanager.register(orchestration, "jobtest-orchestration")
     config.stash[builtin.params_key] = options.params
+    config.stash[builtin.context_key] = options.settings.context or None
     config.stash[builtin.run_id_key] = options.replay.run if options.replay else orchestration.run_id
     config.pluginmanager.register(builtin, "jobtest-fixtures")
     config.pluginmanager.register(Terminal(orchestration), "jobtest-terminal")
@@ -89,7 +84,11 @@ class Orchestration:
         engine: Carries it out; None before.
         files: What is written beside.
         memory: What is known from earlier runs; None before it is read.
+        found: What is taken over from them.
         told: What the user should know about them.
+        saved: The plan that is to be run again, None if there is none.
+        until_told: What ends with the session, after everything was told.
+        hooks: Those that hear of the run; None before all plug-ins are there.
     """
 
     def __init__(self, config: pytest.Config, options: Options, clock: SystemClock) -> None:
@@ -102,12 +101,13 @@ class Orchestration:
         self.memory: Recollection | None = None
         self.told: list[str] = []
         self.wrap: Callable[[Store], Store] = lambda store: store
-        self._found = Recovered()
-        self._saved: SavedPlan | None = None
-        self._clock = clock
+        self.found = Recovered()
+        self.saved: SavedPlan | None = None
+        self.clock = clock
         self._problems = 0
         self._untold: list[str] = []
-        self._until_told = ExitStack()
+        self.until_told = ExitStack()
+        self.hooks: Hooks | None = None
 
     # --- collection ---
 
@@ -148,6 +148,16 @@ class Orchestration:
         return None
 
     @pytest.hookimpl(tryfirst=True)
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+        """Collect job files that are data."""
+        if is_job_file(file_path) and file_path.suffix != ".py":
+            from jobtest.plugin.job_files import JobFile  # most projects have none
+
+            file: pytest.Collector = JobFile.from_parent(parent, path=file_path)
+            return file
+        return None
+
+    @pytest.hookimpl(tryfirst=True)
     def pytest_pycollect_makemodule(
         self, module_path: Path, parent: pytest.Collector
     ) -> pytest.Module | None:
@@ -175,20 +185,22 @@ class Orchestration:
         before = list(items)
         yield
         sources = session.stash[sources_key]
-        options = self.options
-        self.project, linked = build_project(
-            session, sources, options.params, options.set_params, options.executor
-        )
+        self.project, linked = build_project(session, sources, self.options)
         broken = session.testsfailed > 0
         problems = session.stash[problems_key] + [one for one in linked if not (broken and one.tentative)]
         problems += too_much(self.project.graph, self.options.resources)
+        problems += leaks(self.project.graph, self.options.secrets)
         self._problems = len(problems) + session.testsfailed
         if self._problems:
             for problem in problems:
                 self._tell(problem)
             items[:] = before
             return
-        self.plan = self._make_plan(self.project, before, items)
+        known = self.project.items
+        left = [item for item in items if item.nodeid in known]
+        self.plan = self._make_plan(self.project, [item for item in before if item.nodeid in known], left)
+        self.hooks = Hooks(self.config, known)
+        self.hooks.planned(self.plan)
         kept = [self.project.items[id] for id in self.plan.order]
         dropped = [item for item in items if item.nodeid not in self.plan.graph]
         if dropped:
@@ -226,15 +238,22 @@ class Orchestration:
             keep=self.options.keep,
             order=self.options.replay.order if self.options.replay is not None else {},
             command=self.options.command,
+            verb=self.options.verb.does,
+            reverse=self.options.verb.reverse,
+            rolls_back=self.options.rolls_back,
         )
         try:
             if self.options.plan_in is not None:
-                self._saved = load(self.options.plan_in)
-                asked = as_saved(self._saved, project.graph)
+                self.saved = load(self.options.plan_in)
+                other = other_context(self.saved, self.options.settings.context)
+                if other:
+                    raise UsageError(other)
+                kept = as_saved(self.saved, project.graph)
+                asked = replace(kept, keep=self.options.keep, rolls_back=self.options.rolls_back)
                 if not asked.selected:
-                    raise UsageError(differences(self._saved, replace(self._saved, jobs=())))
-            plan = project.plan(asked, memory, self._found)
-            self.told += memory.owed_lines(self._found, project.graph, plan)
+                    raise UsageError(differences(self.saved, replace(self.saved, jobs=())))
+            plan = project.plan(asked, memory, self.found)
+            self.told += memory.owed_lines(self.found, project.graph, plan)
             return plan
         except ProjectError as error:
             raise pytest.UsageError(str(error)) from None
@@ -252,11 +271,12 @@ class Orchestration:
             self.config.rootpath,
             durability=settings.durability,
             large=settings.large_value,
+            context=settings.context,
         )
         memory.store = self.wrap(memory.store)
         self.memory = memory
         if options.command in WRITES:
-            owner = owner_of(self._record(Plan(Graph([]), {}, {})))
+            owner = owner_of(self.record(Plan(Graph([]), {}, {})))
             holder = memory.store.owner() if options.lock_timeout else None
             reporter = self.config.pluginmanager.get_plugin("terminalreporter")
             if holder is not None and reporter is not None:
@@ -265,27 +285,28 @@ class Orchestration:
                     f"waiting up to {options.lock_timeout:g} s for pid {holder.pid}: {holder.command}"
                 )
             memory.own(owner, options.lock_timeout)
-        self.told += memory.read(project.graph, project.items)
-        self._found = memory.recover(
-            project.graph, self.run_id, options.command, goes_on=options.resume, keep=options.keep
-        )
-        self.told += self._found.lines
+        every = options.verb.does == "describe"
+        self.told += memory.read(project.graph, project.items, every=every)
+        self.found = memory.recover(project.graph, self.run_id, options)
+        self.told += self.found.lines
         return memory
 
-    def _record(self, plan: Plan) -> RunRecord:
+    def record(self, plan: Plan) -> RunRecord:
+        """Return what is kept of the run itself."""
         return describe_run(
             self.run_id,
             plan,
-            started_at=self._clock.now(),
+            started_at=self.clock.now(),
             workers=self.options.workers,
-            argv=["pytest", *map(str, self.config.invocation_params.args)],
+            argv=["pytest", *self.options.selection],
             root=self.config.rootpath,
-            resumed=self._found.record,
+            resumed=self.found.record,
+            context=self.options.settings.context,
         )
 
     def _tell(self, problem: Problem) -> None:
         """Show a problem where pytest shows what it could not collect."""
-        named = re.search(r"[^\s:]+\.py(?=:)", " ".join(problem.at))
+        named = re.search(r"[^\s:]+\.\w+(?=:)", " ".join(problem.at))
         place = named[0] if named else "project"
         report = pytest.CollectReport(place, "failed", str(problem), [])
         self.config.hook.pytest_collectreport(report=report)
@@ -294,6 +315,16 @@ class Orchestration:
         """Keep what is wrong where there is no terminal to show it."""
         if report.failed and not self.config.pluginmanager.has_plugin("terminalreporter"):
             self._untold.append(report.longreprtext)
+
+    @property
+    def hooks_off(self) -> list[str]:
+        """What is said of plug-ins of which a hook raised."""
+        return self.hooks.switched_off if self.hooks is not None else []
+
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Tell hooks of an internal error."""
+        if self.hooks is not None:
+            self.hooks.error(failure_of(excinfo.value, with_text=True))
 
     # --- the run ---
 
@@ -305,7 +336,7 @@ class Orchestration:
             raise pytest.UsageError("\n".join([*self._untold, f"{errors} in the project, nothing was run"]))
         if self.plan is None or self.config.option.collectonly or not session.items:
             return True
-        self._run(session, self.plan)
+        CarryOut(self, session, self.plan).run()
         if session.shouldfail:
             raise session.Failed(session.shouldfail)
         if self.engine is not None and self.engine.interrupted:
@@ -313,163 +344,6 @@ class Orchestration:
         if session.shouldstop:
             raise session.Interrupted(session.shouldstop)
         return True
-
-    def _run(self, session: pytest.Session, plan: Plan) -> None:
-        with self._lane(session, plan) as (inbox, lane):
-            if self._saved is not None:
-                self._refuse_other_than(self._saved, session, plan)
-            self._carry_out(session, plan, inbox, lane)
-
-    def _lane(self, session: pytest.Session, plan: Plan) -> AbstractContextManager[tuple[Inbox, Away | None]]:
-        assert self.project is not None
-        assert self.memory is not None
-        if not any(job.isolated for job in plan.graph):
-            return nullcontext((Inbox(), None))
-        options = self.options
-        if options.executor.startswith("dask://"):
-            from jobtest.plugin.dask_lane import dask_lane
-
-            return dask_lane(
-                session,
-                self.project,
-                plan,
-                self.run_id,
-                self._record(plan).lineage or self.run_id,
-                options.executor,
-                options.workers,
-            )
-        from jobtest.plugin.away import process_lane
-
-        lineage = self._record(plan).lineage or self.run_id
-        return process_lane(session, self.project, plan, self.memory.home, self.run_id, lineage)
-
-    def _carry_out(self, session: pytest.Session, plan: Plan, inbox: Inbox, lane: Away | None) -> None:
-        assert self.memory is not None
-        room = OutputRoom(self.config, threads=self.options.workers > 1)
-        replay = Replay(session, full=bool(wants_full(self.config)), run_id=self.run_id)
-        bodies = self._bodies(session, plan, room, replay)
-        if lane is not None:
-            bodies.away = Crossing(bodies, self.memory.home), lane
-        self.config.pluginmanager.register(Decorator(replay), "jobtest-decorator")
-        observers: list[Observer] = [Spare(), StopLine(self)]
-        if self.config.get_verbosity() > 1:
-            observers.append(PhaseLines(self.config, plan))
-        try:
-            events = self.files.open_events()
-            if events is not None:
-                observers.append(events)
-            writes = plan.command in WRITES
-            memory = self.config.stash[memory_key] = Memory(
-                self.memory.store if writes else MemoryStore(),
-                self._record(plan),
-                homes=self.memory.home,
-                recalled=self.memory.values,
-            )
-            engine = Engine(
-                plan,
-                bodies,
-                self._executor(self.options.command, inbox, lane),
-                memory=memory,
-                clock=self._clock,
-                observers=observers,
-                workers=self.options.workers,
-                resources=self.options.resources,
-                retry_limit=self.options.settings.retry_limit,
-                grace=self.options.settings.grace,
-                run_id=self.run_id,
-                seed=self.options.replay.run if self.options.replay is not None else "",
-            )
-        except ProjectError as error:
-            raise pytest.UsageError(str(error)) from None
-        self.engine = bodies.engine = engine
-        if lane is not None:
-            lane.interrupted = lambda: engine.interrupted
-        self._until_told.enter_context(ended_from_outside(engine, lambda: room.inside))
-        inside = ctrl_c(engine, lambda: room.inside)
-        with room.open(self._first(session)), inside, no_silent_exit(engine):
-            engine.run(self._found.changes)
-        room.tell_warnings()
-        if engine.lost is not None:
-            unkept = f"\n  not on record: {', '.join(engine.unkept)}" if engine.unkept else ""
-            said = f"{engine.lost}{unkept}\n  then: start again with --job-resume"
-            raise pytest.exit.Exception(said, returncode=pytest.ExitCode.INTERNAL_ERROR)
-        if isinstance(bodies.exit, pytest.exit.Exception):
-            if session.testsfailed and bodies.exit.returncode == 0:
-                bodies.exit.returncode = int(pytest.ExitCode.TESTS_FAILED)
-            raise bodies.exit
-
-    @staticmethod
-    def _first(session: pytest.Session) -> JobItem:
-        return next(item for item in session.items if isinstance(item, JobItem))
-
-    def _bodies(
-        self, session: pytest.Session, plan: Plan, room: OutputRoom, replay: Replay | Silence
-    ) -> JobBodies:
-        assert self.project is not None
-        state = fixtures.replace_setup_state(session)
-        state.expect([self.project.items[id] for id in plan.graph.jobs])
-        registry = fixtures.Registry(session, builtin.VALUE)
-        return JobBodies(self.project, registry, state, room, replay, threads=self.options.workers > 1)
-
-    def _refuse_other_than(self, saved: SavedPlan, session: pytest.Session, plan: Plan) -> None:
-        """Ask all checks, without a word, and refuse to run if anything is not as it was planned.
-
-        Raises:
-            UsageError: of pytest; what differs.
-        """
-        assert self.memory is not None
-        asked = replace(plan, command=Command.PLAN)
-        with self._lane(session, asked) as (inbox, lane):
-            problems = self._differences(saved, session, asked, inbox, lane)
-        if problems:
-            raise pytest.UsageError(str(UsageError(problems)))
-
-    def _differences(
-        self,
-        saved: SavedPlan,
-        session: pytest.Session,
-        asked: Plan,
-        inbox: Inbox,
-        lane: Away | None,
-    ) -> list[Problem]:
-        assert self.memory is not None
-        room = OutputRoom(self.config, threads=self.options.workers > 1)
-        bodies = self._bodies(session, asked, room, Silence())
-        if lane is not None:
-            bodies.away = Crossing(bodies, self.memory.home), lane
-        memory = self.config.stash[memory_key] = Memory(
-            MemoryStore(), self._record(asked), homes=self.memory.home, recalled=self.memory.values
-        )
-        engine = bodies.engine = Engine(
-            asked,
-            bodies,
-            self._executor(Command.PLAN, inbox, lane),
-            memory=memory,
-            clock=self._clock,
-            workers=self.options.workers,
-            resources=self.options.resources,
-        )
-        with room.open(self._first(session)), ctrl_c(engine, lambda: room.inside):
-            summary = engine.run()
-        if engine.interrupted:
-            raise session.Interrupted(engine.stop_reason)
-        for item in session.items:
-            if isinstance(item, JobItem):
-                item.recorded.clear()
-                if attempt_key in item.stash:
-                    del item.stash[attempt_key]
-        return differences(saved, saved_plan(summary, ""))
-
-    def _executor(self, command: Command, inbox: Inbox, lane: Away | None) -> Executor:
-        inner = Lanes(self.options.workers, inbox, lane)
-        match command:
-            case Command.APPLY | Command.CLEANUP:
-                return inner
-            case Command.PLAN:
-                decisions = self.plan.decisions.items() if self.plan is not None else ()
-                return PlanExecutor(inner, {id for id, decision in decisions if decision.must_run})
-            case Command.DRIFT:
-                return DriftExecutor(inner)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
@@ -482,7 +356,7 @@ class Orchestration:
 
     def pytest_unconfigure(self) -> None:
         """Let go of the state, and of signals."""
-        self._until_told.close()
+        self.until_told.close()
         if self.memory is not None:
             try:
                 if self.engine is not None and self.engine.lost is None and self.options.command in WRITES:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from jobtest.plugin.collect import JobItem
+    from jobtest.plugin.items import JobItem
 
 __all__ = ["JobSetupState", "together"]
 

@@ -7,6 +7,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 __all__ = ["asked_of", "defined_twice", "may_yield_twice"]
@@ -14,17 +15,22 @@ __all__ = ["asked_of", "defined_twice", "may_yield_twice"]
 Function = Callable[..., object]
 
 
-DEFINED = re.compile(rb"^(?:async +)?def +((?:job|check|cleanup|describe|update|delete|rollback)_\w+)", re.M)
+KINDS = ("job", "task", "check", "cleanup", "describe", "update", "delete", "rollback")
 
 
-def defined_twice(path: Path) -> list[tuple[str, int, int]]:
-    """Return the job functions that a file defines more than once at its top level, with both lines.
+@cache
+def _definitions(kinds: tuple[str, ...]) -> re.Pattern[bytes]:
+    return re.compile(rf"^(?:async +)?def +((?:{'|'.join(kinds)})_\w+)".encode(), re.M)
+
+
+def defined_twice(path: Path, kinds: tuple[str, ...] = ()) -> list[tuple[str, int, int]]:
+    """Return the functions of jobs and task types that a file defines more than once at its top level, with both lines.
 
     The file has been imported. Reading it as text is enough as long as no name comes twice; only then it is
     parsed.
     """
     text = path.read_bytes()
-    names = DEFINED.findall(text)
+    names = _definitions((*KINDS, *kinds)).findall(text)
     if len(names) == len(set(names)):
         return []
     first: dict[str, int] = {}

@@ -6,6 +6,7 @@ everywhere), so who starts one is remembered on it; work for a pool takes it alo
 
 from __future__ import annotations
 
+import codecs
 import concurrent.futures
 import functools
 import io
@@ -17,9 +18,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TextIO
 
+from jobtest.config.secrets import Secrets
+
 __all__ = [
     "KEPT",
     "Echo",
+    "Masks",
     "Piece",
     "Sink",
     "Take",
@@ -106,10 +110,13 @@ class Echo:
         label: Of the job.
         streams: Where to, by name.
         ready: Called before lines are written.
+        secrets: What must not be cut in two: lines are masked by the streams.
     """
 
-    def __init__(self, label: str, streams: dict[str, TextIO], ready: Callable[[], None]) -> None:
-        self._label, self._streams, self._ready = label, streams, ready
+    def __init__(
+        self, label: str, streams: dict[str, TextIO], ready: Callable[[], None], secrets: Secrets
+    ) -> None:
+        self._label, self._streams, self._ready, self._secrets = label, streams, ready, secrets
         self._begun: dict[str, list[Piece]] = {name: [] for name in streams}
 
     def write(self, name: str, piece: Piece) -> None:
@@ -120,7 +127,7 @@ class Echo:
         if ends or len(piece) > LONGEST_LINE or len(begun) > PIECES:
             whole, newline, rest = _text(begun).rpartition("\n")
             if not newline:
-                whole, rest = rest, ""
+                whole, rest = self._secrets.cut(rest) if self._secrets else (rest, "")
             self._begun[name] = [rest] if rest else []
             self._show(name, whole)
 
@@ -240,6 +247,40 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 Take = Callable[[str, Piece], bool]
+
+
+class Masks:
+    """Standard streams that mask secrets; what may be the beginning of one waits.
+
+    Args:
+        streams: What is written to, by name.
+        secrets: What must not be seen.
+
+    Attributes:
+        streams: What to write to instead, by name.
+    """
+
+    def __init__(self, streams: Mapping[str, TextIO], secrets: Secrets) -> None:
+        self._to = streams
+        self._begun = {name: secrets.stream() for name in streams}
+        self._decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in streams}
+        self._guard = threading.RLock()
+        self.streams: dict[str, Any] = {name: routed(one, name, self._take) for name, one in streams.items()}
+
+    def _take(self, name: str, piece: Piece) -> bool:
+        with self._guard:
+            text = piece if isinstance(piece, str) else self._decoders[name].decode(piece)
+            self._to[name].write(self._begun[name].feed(text))
+        return True
+
+    def settle(self) -> None:
+        """Write what waits: nothing follows that it could be the beginning of."""
+        with self._guard:
+            for name, begun in self._begun.items():
+                rest = begun.close()
+                if rest:
+                    self._to[name].write(rest)
+                    self._to[name].flush()
 
 
 class _Router(io.TextIOBase):

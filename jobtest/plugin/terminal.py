@@ -13,6 +13,7 @@ from jobtest.core.events import Entry, PhaseEnded, PhaseStarted, RunStopped
 from jobtest.core.model import Command, Outcome
 from jobtest.core.planner import Plan
 from jobtest.core.summary import JobRecord, Summary
+from jobtest.plugin.described import described, rollbacks
 from jobtest.plugin.replay import outcome_of
 from jobtest.reports.history.text import SYMBOLS, counts
 
@@ -41,12 +42,7 @@ MANY = 20
 """Lines of one kind that a summary shows at most."""
 
 
-WHAT = {
-    Command.APPLY: "",
-    Command.PLAN: ", plan only",
-    Command.DRIFT: ", drift only",
-    Command.CLEANUP: ", cleanup only",
-}
+WHAT = {Command.PLAN: ", plan only", Command.DRIFT: ", drift only"}
 
 
 class Terminal:
@@ -58,8 +54,10 @@ class Terminal:
     def pytest_report_header(self, config: pytest.Config) -> list[str]:
         """Say what is asked for."""
         options = self._of.options
-        what = WHAT[options.command]
-        source = f", settings: {options.settings.source}" if options.settings.source else ""
+        asked = f", {options.verb.name} only" if options.verb.does != "apply" else ""
+        what = f"{asked}{WHAT.get(options.command, '')}"
+        source = f", context: {options.settings.context}" if options.settings.context else ""
+        source += f", settings: {options.settings.source}" if options.settings.source else ""
         lines = [f"jobs: {', '.join(options.settings.paths)}, -J {options.workers}{what}{source}"]
         if config.get_verbosity() > 0:
             lines.append(f"run: {self._of.run_id}")
@@ -110,8 +108,10 @@ class Terminal:
         summary = self._of.engine.summary
         sections = {
             "plan": self._plan(summary) if summary.command is Command.PLAN else [],
+            "described": described(summary, summary.values) if summary.command is Command.DESCRIBE else [],
+            "rollbacks": list(rollbacks(summary)),
             "changed definitions": self._redefined(summary),
-            "notes": [*_notes(summary), *_switched_off(self._of.engine)],
+            "notes": [*_notes(summary), *_switched_off(self._of.engine), *self._of.hooks_off],
             "root causes": _root_causes(summary),
         }
         for title, lines in sections.items():
@@ -135,18 +135,18 @@ class Terminal:
         return lines
 
     def _redefined(self, summary: Summary) -> list[str]:
-        asks = summary.command in (Command.PLAN, Command.DRIFT)
+        asks = summary.command is Command.PLAN and not summary.plan.verb
         return self._of.memory.redefined(summary.plan) if self._of.memory is not None and asks else []
 
     def _again(self, summary: Summary) -> list[str]:
         """Return the command that tries again what failed, to be copied."""
         if summary.stopped and self._of.engine is not None and self._of.engine.interrupted:
-            again = [arg for arg in map(str, self._of.config.invocation_params.args) if arg != "--job-resume"]
+            again = [arg for arg in self._of.options.selection if arg != "--job-resume"]
             return [f"again: {shlex.join(['pytest', *again, '--job-resume'])}"]
         failed = [id for id, record in summary.jobs.items() if record.outcome is Outcome.FAILED]
         if not failed or summary.command is not Command.APPLY:
             return []
-        given = self._of.config.invocation_params.args
+        given = self._of.options.selection
         few = failed if len(failed) <= FEW else []
         only = [part for id in few for part in (_option_for(summary, id), id)]
         downstream = ["--job-downstream"] if only and "--job-downstream" not in given else []

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 
-from jobtest.core.model import EdgeKind, Job, Outcome
+from jobtest.core.model import Command, EdgeKind, Job, Outcome
 from jobtest.core.summary import AttemptRecord, JobRecord, PhaseRecord, Summary
 from jobtest.reports.files import write_whole
 from jobtest.reports.plain_data import NotPlain, plain_data
@@ -50,7 +50,7 @@ def report_data(
     return {
         "schema": SCHEMA,
         "run_id": summary.run_id,
-        "command": summary.command.value,
+        "command": summary.plan.verb if summary.command is Command.VERB else summary.command.value,
         "context": context,
         "resumed_from": resumed_from,
         "exit_status": summary.exit_status if exit_status is None else exit_status,
@@ -121,7 +121,7 @@ def _job(summary: Summary, job: Job, values: Mapping[str, object]) -> dict[str, 
         "notes": [*record.notes, *notes],
         "cleanup": _tail(record.cleanup),
         "close": _tail(record.close),
-        "rollback": None,
+        "rollback": _tail(record.rollback or record.earlier_rollback),
         "kind": record.kind.value if record.kind is not None else None,
     }
 

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from typing import Protocol, cast
 
+from jobtest.config.entry_points import STORES, load, offered
 from jobtest.core.errors import Problem, StateError, UsageError, did_you_mean
 from jobtest.state.store import Store
 
-__all__ = ["open_store"]
+__all__ = ["MakeStore", "open_store"]
 
 DEFAULT = Path(".jobtest", "state.db")
 """Where the state is if nobody says anything, below the root of the project."""
 
-GROUP = "jobtest.stores"
-"""Entry points of other stores: the name is the scheme, called with the URL, the root and the durability."""
-
 OWN = ("file", "memory", "postgresql", "sqlite")
+
+
+class MakeStore(Protocol):
+    """What an entry point of the group `jobtest.stores` names; its name is the scheme of the URL.
+
+    Like `open_store` it opens, writes and asks nothing yet.
+    """
+
+    def __call__(self, url: str, root: Path, /, *, durability: str, large: int) -> Store:
+        """Return the store that a URL names; arguments as those of `open_store`."""
 
 
 def open_store(url: str, root: Path, *, durability: str = "auto", large: int = 1_000_000) -> Store:
@@ -33,7 +42,7 @@ def open_store(url: str, root: Path, *, durability: str = "auto", large: int = 1
 
     Raises:
         StateError: the URL names no store.
-        UsageError: what the store needs is not installed.
+        UsageError: what the store needs is not installed, or cannot be loaded.
     """
     scheme, colon, rest = url.partition(":")
     match scheme:
@@ -51,7 +60,7 @@ def open_store(url: str, root: Path, *, durability: str = "auto", large: int = 1
         case "postgresql":
             return _postgres(url, durability)
         case _:
-            return _other(url, scheme if colon else "", root, durability)
+            return _other(url, scheme if colon else "", root, durability, large)
 
 
 def _sqlite(path: Path, durability: str, large: int) -> Store:
@@ -75,17 +84,15 @@ def _postgres(url: str, durability: str) -> Store:
     return made
 
 
-def _other(url: str, scheme: str, root: Path, durability: str) -> Store:
+def _other(url: str, scheme: str, root: Path, durability: str, large: int) -> Store:
     """Return a store of another package. The URL is not shown: it may hold a password."""
-    from importlib.metadata import entry_points  # 10 ms that nearly nobody needs
-
-    found = {point.name: point for point in entry_points(group=GROUP)}
+    found = offered(STORES)
     if scheme not in found:
         what = f"there is no store {scheme!r}" if scheme else f"the state {url!r} is no URL"
         fix = did_you_mean(scheme, [*OWN, *found]) if scheme else f"a file is sqlite:///{url}"
         raise StateError([Problem(what=what, fix=fix)])
-    made: Store = found[scheme].load()(url, root, durability)
-    return made
+    make = cast("MakeStore", load(found[scheme]))
+    return make(url, root, durability=durability, large=large)
 
 
 def _path(url: str, rest: str) -> str:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from jobtest.core.deprecation import renamed
 from jobtest.core.events import Entry, JobEnded, PhaseEnded, PhaseStarted
 from jobtest.core.graph import Graph
 from jobtest.core.kept_plan import plan_from_data
@@ -66,12 +67,13 @@ class Crashed:
     output: tuple[str, ...]
 
 
+@renamed("at_once", "workers", goes="0.3")
 def crash_points(
     project: Path | Callable[[], Path],
     *args: str,
     verify: Callable[[Crashed], None] | None = None,
     every: int = 1,
-    at_once: int = 1,
+    workers: int = 1,
     most: int = 3,
     timeout: float = 60.0,
 ) -> list[Crashed]:
@@ -89,7 +91,7 @@ def crash_points(
         args: Further arguments of pytest.
         verify: Looks at the world after each point; what it raises is raised.
         every: Leave out all but each n-th point.
-        at_once: Points that are tried side by side.
+        workers: Points that are tried side by side.
         most: Runs after the killed one within which it has to end with 0.
         timeout: Seconds for one run.
 
@@ -108,7 +110,7 @@ def crash_points(
                 verify(crashed)
             return crashed
 
-    pool = ThreadPoolExecutor(at_once)
+    pool = ThreadPoolExecutor(workers)
     try:
         return [one for one in pool.map(tried, range(1, 2 * commits + 1, every)) if one is not None]
     finally:

@@ -19,6 +19,7 @@ from pathlib import Path
 from bench import Bench
 from clusters import SCENARIOS as CLUSTERS
 from compare import SCENARIOS as COMPARED
+from data import SCENARIOS as DATA
 from history import SCENARIOS as HISTORY
 from inside import SCENARIOS as INSIDE
 from lanes import SCENARIOS as LANES
@@ -27,7 +28,7 @@ from table import Row, render
 
 SCENARIOS = {
     scenario.__name__: scenario
-    for scenario in (*COMPARED, *INSIDE, *LANES, *REMEMBERING, *HISTORY, *CLUSTERS)
+    for scenario in (*COMPARED, *INSIDE, *DATA, *LANES, *REMEMBERING, *HISTORY, *CLUSTERS)
 }
 
 

@@ -12,6 +12,7 @@ from jobtest.core.kept_plan import plan_to_data
 from jobtest.core.model import Failure, Job, Kind, Outcome, Phase, Retry, Verdict
 from jobtest.core.planner import make_plan
 from jobtest.core.summary import summarize
+from jobtest.state.in_context import InContext
 from jobtest.state.memory import MemoryStore
 from jobtest.state.store import CleanupDone, CleanupOwed, Owner, RunKept, RunRecord
 
@@ -100,9 +101,10 @@ class Journal:
 
     def keep(self, store):
         """Write it into a store that is owned."""
+        view = InContext(store, self.record.context)
         for change in self.changes:
-            store.write(change)
-        store.commit()
+            view.write(change)
+        view.commit()
         return self
 
 

@@ -127,7 +127,7 @@ def test_every_command_and_option_is_documented(capsys):
         with pytest.raises(SystemExit):
             main([command, "--help"])
     options = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out)) - {"--help"}
-    assert len(options) == 8
+    assert len(options) == 9
     assert [name for name in options if f"{name}" not in documented] == []
     assert [name for name in commands if f"`jobtest {name}" not in documented] == []
 

@@ -170,6 +170,14 @@ def test_prune_keeps_the_newest_run_that_has_not_ended_and_runs_that_owe_a_clean
     assert project.ids() == [run_id(5), run_id(3), run_id(1)]
 
 
+def test_prune_keeps_as_many_of_each_context(project):
+    contexts = ("prod", "dev", "dev", "prod", "", "dev")
+    runs = [simple(run_id(at), STARTED + at, context=name) for at, name in enumerate(contexts, 1)]
+    project.keep(*runs)
+    ok(project.jobtest("prune", "--keep=1"))
+    assert project.ids() == [run_id(6), run_id(5), run_id(4)]
+
+
 def test_prune_keeps_as_many_as_the_settings_say(project):
     (project.path / "pyproject.toml").write_text("[tool.jobtest]\nkeep_runs = 2\n")
     project.keep(*(simple(run_id(number), STARTED + number) for number in range(1, 5)))

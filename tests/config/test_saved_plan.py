@@ -66,7 +66,11 @@ def saved_plans(draw, least=0):
         for id in ids
     ]
     return SavedPlan(
-        command=draw(TEXT), selection=draw(TEXT), made_at="2026-01-31T10:00:00Z", jobs=tuple(jobs)
+        command=draw(TEXT),
+        selection=draw(TEXT),
+        made_at="2026-01-31T10:00:00Z",
+        jobs=tuple(jobs),
+        context=draw(TEXT),
     )
 
 

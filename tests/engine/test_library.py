@@ -234,8 +234,9 @@ def test_more_of_a_resource_than_there_is_is_refused_before_anything_runs():
 
 @pytest.mark.parametrize("phase", list(Phase))
 def test_every_phase_has_its_function(phase):
-    functions = Functions(run=print, check=any, describe=repr, cleanup=dir)
+    functions = Functions(run=print, check=any, describe=repr, cleanup=dir, rollback=vars)
     expected = {"check": any, "recheck": any, "run": print, "describe": repr, "cleanup": dir, "close": None}
+    expected["rollback"] = vars
     assert functions.of(phase) is expected[phase.value]
 
 

@@ -91,10 +91,10 @@ def bench():
     made.lane.close()
 
 
-def answered(bench, **options):
+def answered(bench, says=(), **options):
     ticket = bench.start(**options)
     order = bench.helper.order()
-    bench.helper.says(order["key"], result="ok", read={})
+    bench.helper.says(order["key"], result="ok", read={}, **dict(says))
     assert bench.collect().verdict is Verdict.OK
     return ticket, order
 
@@ -260,6 +260,52 @@ def test_the_end_of_an_attempt_tells_what_its_child_said(bench):
 def test_an_attempt_that_is_not_torn_down_in_time_is_an_error(bench):
     answered(bench, timeout=2.0)
     assert ending(bench)["torn"] == ["its teardown timed out after 2 s"]
+
+
+TORN = {"over": True, "torn": ["OSError"]}
+
+
+def test_after_its_last_phase_a_process_ends_without_being_told_to(bench):
+    _, order = answered(bench, TORN, timeout=2.0)
+    assert order["ends"] == 2.0
+    bench.helper.gone(order["key"])
+    assert bench.lane.end("a")["torn"] == ["OSError"]
+
+
+def test_the_result_of_the_last_phase_waits_until_its_process_has_torn_down(bench):
+    bench.start()
+    key = bench.helper.order()["key"]
+    bench.helper.says(key, result="ok", read={}, over=True)
+    bench.helper.says(key, torn=["OSError"])
+    bench.nothing_more()
+    bench.helper.gone(key)
+    assert bench.collect().verdict is Verdict.OK
+    assert bench.lane.end("a")["torn"] == ["OSError"]
+
+
+def test_a_teardown_that_is_ended_does_not_change_the_result_and_is_an_error(bench):
+    bench.start()
+    key = bench.helper.order()["key"]
+    bench.helper.says(key, result="ok", read={}, over=True)
+    bench.helper.gone(key, KILLED, "timeout")
+    assert bench.collect().verdict is Verdict.OK
+    assert bench.lane.end("a")["torn"] == ["its teardown timed out after 60 s"]
+
+
+def test_a_phase_that_follows_the_last_one_all_the_same_has_a_process_of_its_own(bench):
+    _, first = answered(bench, TORN, phase=Phase.CHECK)
+    _, second = answered(bench)
+    assert (first["key"], second["key"], second["first"]) == ("1", "2", True)
+
+
+def test_the_place_for_output_is_used_again_once_nothing_is_left_of_an_attempt(bench):
+    _, order = answered(bench, TORN)
+    _, other = answered(bench, job="b")
+    bench.helper.gone(order["key"])
+    while "1" in bench.lane._places._taken:
+        pass
+    _, third = answered(bench, job="c")
+    assert [one["place"] for one in (order, other, third)] == ["1", "2", "1"]
 
 
 def test_questions_are_answered_also_if_the_answer_fails(bench):

@@ -40,6 +40,7 @@ OF_THIS_RUN = (
 """Beginnings of lines that are left out."""
 
 PROGRAMS = {
+    "python": [],
     "pytest": ["-m", "pytest"],
     "jobtest": ["-c", "import sys; from jobtest.cli.main import main; sys.exit(main())"],
 }

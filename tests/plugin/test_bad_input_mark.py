@@ -4,26 +4,35 @@ import pytest
 from told import refused
 
 WHOLE = ("must be a whole number", 1.5, "1", None, True, [1])
+NAMES = ("must be a name or a list of names", 3, None, [1], {"a": "b"})
 WRONG = {
     "needs": ("must be a name or a list of names", 3, None, True, [1], {"a"}),
     "needs={...}": ("must be a list of names, or a dict from parameter to reference", {"a": 1}, {1: "a"}),
     "after": ("must be a name or a list of names", 3, None, {"a": "b"}, [None]),
-    "retries": ("must be a whole number >= 0", 1.1, 1.0, -1, "1", True, None, [1]),
+    "retries": ("must be a whole number >= 0", 1.1, 1.0, -1, "1", True, [1]),
     "retry_delay": ("must be a number >= 0", -0.1, "1", True, None, float("inf"), float("nan")),
     "retry_backoff": ("must be a number >= 0", -1, "2", True, None),
     "retry_max_delay": ("must be a number >= 0", -1, "2", False, float("inf")),
     "retry_jitter": ("must be a number from 0 to 1", 1.01, -0.1, "1", True, None),
-    "retry_on": ("must be an exception type or a tuple of them", "ValueError", 3, int, [int]),
+    "retry_on": (
+        "must be an exception type or its name, or a tuple of them",
+        "Value Error",
+        "",
+        "a..b",
+        3,
+        int,
+    ),
     "on_failure": ("must be 'block' or 'continue' or 'escalate'", "stop", None, 1, ["block"]),
     "priority": WHOLE,
     "resources": ("must be a dict from name to amount", 3, "db", ["db"], {1: 1}),
     "always": ("must be True or False", 1, "yes", None, 0),
     "inputs": ("must be a name or a list of names", 3, None, [1], {"a": "b"}),
     "outputs": ("must be a name or a list of names", 3, None, True, [1]),
+    "rollback": ("must be True or False", "no", None, 0, [True, False]),
     "on_crash": ("must be 'run' or 'fail'", "stop", None, True, ["fail"]),
     "executor": ("must be 'thread' or 'process'", "dask", "", 1, True, ["thread"]),
     "isolate": ("must be True or False", 1, "yes", None),
-    "timeout": ("must be a number of seconds > 0", 0, -1, "60", True, float("inf"), float("nan"), [1]),
+    "timeout": ("must be a number of seconds > 0", 0, -1, "60", True, float("nan"), [1]),
     "memory": (
         "must be a number of bytes of at least 64M, e.g. '512M' or '2G'",
         0,
@@ -35,6 +44,31 @@ WRONG = {
         1.5,
         True,
         [1],
+    ),
+    "contexts": NAMES,
+    "not_contexts": NAMES,
+    "commands": NAMES,
+    "not_commands": NAMES,
+    "when": (
+        "must be 'flag:NAME' or 'not flag:NAME'",
+        "beta",
+        "flag:",
+        "not beta",
+        "flag:a b",
+        3,
+        None,
+        ["flag:a"],
+    ),
+    "labels": (
+        "must be a dict from name to text, neither of them empty",
+        3,
+        "tier=db",
+        ["tier"],
+        {"tier": 1},
+        {1: "db"},
+        {"tier": ""},
+        {"": "db"},
+        {"a=b": "c"},
     ),
 }
 CASES = [
@@ -98,8 +132,8 @@ def test_every_keyword_has_a_row_here():
         ("need", "did you mean 'needs'?"),
         (
             "xyz",
-            "keywords are: after, always, executor, inputs, isolate, memory, needs, on_crash, on_failure, "
-            "outputs, priority, resources, ...",
+            "keywords are: after, always, commands, contexts, executor, inputs, isolate, labels, memory, "
+            "needs, not_commands, not_contexts, ...",
         ),
     ],
 )

@@ -47,6 +47,12 @@ VALUES = {
     ("--job-resource", "db=true"): (
         "--job-resource 'db=true': the amount must be a whole number >= 0\n  fix: write --job-resource db=2"
     ),
+    ("--job-flag", "beta"): "--job-flag 'beta': a flag is on or off\n  fix: write --job-flag beta=on",
+    ("--job-flag", "=on"): "--job-flag '=on': a flag is on or off\n  fix: write --job-flag NAME=on",
+    ("--job-flag", "beta=1"): "--job-flag 'beta=1': a flag is on or off\n  fix: write --job-flag beta=on",
+    ("--job-context", "prod"): (
+        "--job-context 'prod' is no context of this project\n  fix: declare it: [tool.jobtest.contexts.prod]"
+    ),
     ("--job-report", "r.xml"): (
         "--job-report 'r.xml': cannot tell what to write\n  fix: end the name with one of: .json"
     ),
@@ -225,6 +231,8 @@ FOR_JOBS = [
     ["--job-apply", "p.toml"],
     ["--job-replay", "r.json"],
     ["--job-set", "a=1"],
+    ["--job-context", "dev"],
+    ["--job-flag", "a=on"],
     ["--job-resource", "a=1"],
     ["--job-report", "r.json"],
     ["--job-events", "e.jsonl"],

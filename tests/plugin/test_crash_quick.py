@@ -55,7 +55,7 @@ def test_crash_points_kills_around_commits_and_sees_the_run_go_on(small):
         assert (crashed.project / "cleaned").exists()
         seen.append(crashed.point)
 
-    points = crash_points(small(SMALL), *QUICK, verify=verify, every=5, at_once=2)
+    points = crash_points(small(SMALL), *QUICK, verify=verify, every=5, workers=2)
 
     assert [point.point for point in points] == sorted(seen)
     assert sorted(seen) == [1, 6, 11]

@@ -15,6 +15,7 @@ from jobtest.reports.history import (
     explain_text,
 )
 from jobtest.reports.json_report import report_data
+from jobtest.state.in_context import InContext
 from jobtest.state.memory import MemoryStore
 from jobtest.state.store import PastKept, RunKept, ValueKept
 from tests.cli.journals import (
@@ -121,6 +122,23 @@ def test_a_cleanup_that_is_owed_is_said():
     assert explain_data(explained)["cleanup_owed_by"] == run_id(1)
 
 
+def test_a_job_is_explained_in_one_context_by_default_that_of_the_newest_run():
+    store = store_of(
+        simple(run_id(1), STARTED, context="prod"),
+        simple(run_id(2), STARTED + 1, context="dev"),
+        simple(run_id(3), STARTED + 2, context="prod"),
+    )
+    InContext(store, "dev").write(PastKept("a", Past(run=run_id(2), at=STARTED)))
+    text = explain_text(explain(store, "a"))
+    assert lines(text)[:3] == ["a", "context       prod", "last success  never"]
+    assert text.count(" changed ") == 2
+    other = explain(store, "a", "dev")
+    assert f"last success  2026-01-31 10:00:01Z in run {run_id(2)[:8]}" in explain_text(other)
+    assert (explain_data(other)["context"], len(other.runs)) == ("dev", 1)
+    with pytest.raises(UsageError, match="no run has a job 'a'"):
+        explain(store, "a", "")
+
+
 def test_a_value_that_is_nothing_is_not_shown():
     store = store_of(simple())
     store.write(PastKept("a", Past(run=run_id(1), at=STARTED, value="v")))
@@ -138,6 +156,7 @@ def test_a_job_is_data():
         "schema": 1,
         "id": f"{SHOP}job_deploy[us]",
         "name": "deploy",
+        "context": None,
         "label": "deploy[us]",
         "at": "ops/job_shop.py:3 job_deploy[us]",
         "description": None,

@@ -43,6 +43,14 @@ def test_runs_are_listed_newest_first_and_the_rest_is_counted():
     assert len(list_runs(store, 0).listed) == 0
 
 
+def test_contexts_are_listed_if_there_are_any():
+    store = store_of(simple(run_id(1)), simple(run_id(2), STARTED + 1, context="prod"))
+    head, *rows = lines(runs_text(list_runs(store)))
+    assert head.split() == ["run", "started", "command", "context", "took", "state", "jobs"]
+    assert [row.split()[3:5] for row in rows] == [["apply", "prod"], ["apply", "1.00s"]]
+    assert "context" not in runs_text(list_runs(store_of(simple())))
+
+
 class Strict(MemoryStore):
     """A store that gives out neither journal nor plan."""
 

@@ -7,7 +7,6 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from jobtest.core.errors import StateError, UsageError
-from jobtest.state import opening
 from jobtest.state.file import FileStore
 from jobtest.state.memory import MemoryStore
 from jobtest.state.opening import open_store
@@ -127,13 +126,14 @@ def test_postgresql_is_opened_by_its_own_module(tmp_path, monkeypatch):
     assert (store.url, store.durability) == ("postgresql://host/jobs", "full")
 
 
-def made_by_another_package(url, root, durability):
-    return url, root, durability
+def made_by_another_package(url, root, *, durability, large):
+    return url, root, durability, large
 
 
 def test_a_store_of_another_package_is_called_by_its_scheme(tmp_path, monkeypatch):
-    point = metadata.EntryPoint("redis", f"{__name__}:made_by_another_package", opening.GROUP)
+    point = metadata.EntryPoint("redis", f"{__name__}:made_by_another_package", "jobtest.stores")
     monkeypatch.setattr(metadata, "entry_points", lambda group: [point] if group == "jobtest.stores" else [])
 
-    assert open_store("redis://h", tmp_path, durability="fast") == ("redis://h", tmp_path, "fast")
+    made = open_store("redis://h", tmp_path, durability="fast", large=2000)
+    assert made == ("redis://h", tmp_path, "fast", 2000)
     assert said("redi://h", tmp_path) == "there is no store 'redi'\n  fix: did you mean 'redis'?"

@@ -67,6 +67,8 @@ class PlanExecutor:
         return Result(Verdict.WOULD_RUN)
 
     def _seen(self, ticket: Ticket, result: Result) -> Result:
+        if ticket.job.goes:
+            return result
         if result.verdict is Verdict.NOT_HOLDING and not ticket.job.has_run:
             result = self._unknown(result, f"it does not hold now: {result.failure}")
         elif result.verdict is Verdict.OK and ticket.job.id not in self._forced:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from jobtest.core.model import Job
 from jobtest.engine.calls import Isolated, Key, Result, Ticket
-from jobtest.engine.executors.loop import LoopLane
 from jobtest.engine.executors.main import MainLane
 from jobtest.engine.executors.protocol import Finished, Inbox, Prepare
 from jobtest.engine.executors.thread import ThreadLane
+
+if TYPE_CHECKING:
+    from jobtest.engine.executors.loop import LoopLane
 
 __all__ = ["Away", "Lane", "Lanes", "lane_of"]
 
@@ -75,7 +77,7 @@ class Lanes:
     def __init__(self, workers: int = 1, inbox: Inbox | None = None, away: Away | None = None) -> None:
         self._workers, self._inbox, self._away = workers, inbox or Inbox(), away
         self._main, self._threads = MainLane(self._inbox), ThreadLane(self._inbox)
-        self._loop = LoopLane(self._inbox)
+        self._loop: LoopLane | None = None
         self._taken: dict[Key, Lane] = {}
 
     @property
@@ -100,6 +102,7 @@ class Lanes:
             case Lane.MAIN:
                 self._main.start(ticket, call)
             case Lane.LOOP:
+                self._loop = self._loop or _loop_lane(self._inbox)
                 self._loop.start(ticket, call)
             case _:
                 self._threads.start(ticket, call)
@@ -116,7 +119,7 @@ class Lanes:
         match self._taken.get(ticket.key):
             case Lane.AWAY if self._away is not None:
                 self._away.cancel(ticket)
-            case Lane.LOOP:
+            case Lane.LOOP if self._loop is not None:
                 self._loop.cancel(ticket)
             case _:
                 return False
@@ -128,7 +131,7 @@ class Lanes:
 
     def note(self, ticket: Ticket) -> str:
         """Return what is to be told of a phase that has not come to its end, or empty."""
-        return self._loop.note(ticket)
+        return self._loop.note(ticket) if self._loop is not None else ""
 
     def wake(self) -> None:
         """Make a waiting `collect` return."""
@@ -138,6 +141,14 @@ class Lanes:
         """End what has nothing to do any more."""
         self._main.close()
         self._threads.close()
-        self._loop.close()
+        if self._loop is not None:
+            self._loop.close()
         if self._away is not None:
             self._away.close()
+
+
+def _loop_lane(inbox: Inbox) -> LoopLane:
+    """Return a lane for async bodies; what it imports is large, and few runs have any."""
+    from jobtest.engine.executors.loop import LoopLane
+
+    return LoopLane(inbox)

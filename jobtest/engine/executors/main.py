@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
+from typing import TYPE_CHECKING
 
 from jobtest.core.model import Verdict
 from jobtest.engine.calls import Call, Result, Ticket, failure_of
 from jobtest.engine.executors.protocol import Inbox
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["MainLane"]
 
@@ -44,6 +47,8 @@ class MainLane:
     def _call(self, call: Call) -> Result:
         if not call.is_async:
             return call()
+        import asyncio  # large, and few need it
+
         self._runner = self._runner or asyncio.Runner()
         return self._runner.run(call.awaited())
 

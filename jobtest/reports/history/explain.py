@@ -19,6 +19,7 @@ from jobtest.reports.history.runs import RunState, short_ids, state_of
 from jobtest.reports.history.text import SYMBOLS, attempt_lines, clipped, columns, one_line, took, when
 from jobtest.reports.json_report import report_data
 from jobtest.reports.times import iso_utc, micro
+from jobtest.state.in_context import InContext
 from jobtest.state.store import RunRecord, Store
 
 __all__ = ["Explained", "TookPart", "explain", "explain_data", "explain_text"]
@@ -69,6 +70,7 @@ class Explained:
         value: Its value then as plain JSON data, in a tuple; empty if there is none or it is not kept.
         owed_by: Id of the run that owes its cleanup, or empty.
         runs: Newest first.
+        context: In which context; empty: in none.
     """
 
     job: Job
@@ -77,20 +79,30 @@ class Explained:
     value: tuple[object] | tuple[()]
     owed_by: str
     runs: tuple[TookPart, ...]
+    context: str = ""
 
 
-def explain(store: Store, name: str) -> Explained:
+def explain(store: Store, name: str, context: str | None = None) -> Explained:
     """Return what is known of the job that is meant by its name, label, id, or the end of its id.
+
+    Args:
+        store: What remembers it.
+        name: Of the job.
+        context: In which context; empty: in none; None: in that of the newest run.
 
     Raises:
         UsageError: no job is meant, or more than one; with the nearest name, or all that are meant.
     """
+    short = short_ids(store.runs())
+    if context is None:
+        context = next((record.context for record in store.runs(1)), "")
+    store = InContext(store, context)
     runs, pasts = store.runs(), store.pasts()
     labels = _labels(store, runs[:NAMES_FROM])
     for id in (*pasts, *(owed.job for owed in store.owed())):
         labels.setdefault(id, (id, id))
     id = _find(name, labels, store.url)
-    took_part = tuple(_took_part(store, runs, id))
+    took_part = tuple(_took_part(store, runs, short, id))
     job = took_part[0][1] if took_part else Job(id=id, name=labels[id][0])
     past = pasts.get(id)
     return Explained(
@@ -100,6 +112,7 @@ def explain(store: Store, name: str) -> Explained:
         stored_value(store, past.value) if past is not None and past.value else (),
         next((owed.run for owed in store.owed() if owed.job == id), ""),
         tuple(one for one, _ in took_part),
+        context,
     )
 
 
@@ -148,9 +161,11 @@ def _find(name: str, labels: Mapping[str, tuple[str, str]], url: str) -> str:
     raise UsageError([Problem(what=f"no run has a job {name!r}", at=(url,), fix=fix)])
 
 
-def _took_part(store: Store, records: Sequence[RunRecord], id: str) -> Iterator[tuple[TookPart, Job]]:
+def _took_part(
+    store: Store, records: Sequence[RunRecord], short: Mapping[str, str], id: str
+) -> Iterator[tuple[TookPart, Job]]:
     """Yield the newest runs of a job, each with the job as it was then."""
-    left, short = MOST_RUNS, short_ids(records)
+    left = MOST_RUNS
     for record in records:
         plan = kept_plan(store, record.id)
         jobs = _jobs_of(store, record.id, plan)
@@ -192,6 +207,7 @@ def explain_data(explained: Explained) -> dict[str, object]:
         "id": job.id,
         "name": job.name,
         "label": job.label,
+        "context": explained.context or None,
         "at": job.at or None,
         "description": job.description or None,
         "waits_for": [
@@ -258,6 +274,7 @@ def explain_text(explained: Explained) -> str:
 def _known(explained: Explained) -> Iterator[str]:
     job, past = explained.job, explained.past
     rows = [
+        ("context", explained.context),
         ("does", job.description),
         ("defined at", job.at),
         ("waits for", ", ".join(f"{label} ({_WANTS[kind]})" for label, kind in explained.waits_for.values())),

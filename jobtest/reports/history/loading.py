@@ -13,6 +13,7 @@ from jobtest.core.past import Past
 from jobtest.core.planner import Plan
 from jobtest.core.summary import Summary
 from jobtest.reports.plain_data import plain_data
+from jobtest.state.in_context import InContext
 from jobtest.state.store import RunRecord, Store
 
 __all__ = ["Loaded", "damaged", "kept_plan", "load_run", "stored_value", "values_of"]
@@ -84,7 +85,7 @@ def values_of(store: Store, loaded: Loaded) -> dict[str, object]:
 
     Values that are not kept are left out.
     """
-    pasts = store.pasts()
+    pasts = InContext(store, loaded.record.context).pasts()
     digests = {id: _digest(loaded, id, pasts.get(id, Past())) for id in loaded.plan.graph.jobs}
     found = {id: stored_value(store, digest) for id, digest in digests.items() if digest}
     return {id: value[0] for id, value in found.items() if value}

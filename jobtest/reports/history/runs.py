@@ -167,8 +167,10 @@ def runs_text(runs: Runs) -> str:
     if not runs.listed:
         return "no runs yet\n"
     short = {one.record.id: one.short for one in runs.listed}
-    head = ("run", "started", "command", "took", "state", "jobs")
+    head = ("run", "started", "command", "context", "took", "state", "jobs")
     rows = [head, *(_row(one, short) for one in runs.listed)]
+    if not any(one.record.context for one in runs.listed):
+        rows = [(*row[:3], *row[4:]) for row in rows]
     more = [f"... {runs.more} more; --limit {len(runs.listed) + runs.more} lists all"] if runs.more else []
     return "".join(f"{line}\n" for line in [*columns(rows), *more])
 
@@ -179,6 +181,7 @@ def _row(one: Listed, short: Mapping[str, str]) -> tuple[str, ...]:
         one.short,
         when(record.started_at),
         one_line(record.command),
+        one_line(record.context),
         took(None if record.ended_at is None else record.ended_at - record.started_at),
         f"exit {record.exit_status}" if one.state is RunState.ENDED else one.state.value,
         ", ".join(_jobs(one, short)),

@@ -11,6 +11,7 @@ from jobtest.reports.history.loading import Loaded, values_of
 from jobtest.reports.history.runs import RunState, record_data, state_of
 from jobtest.reports.history.text import SYMBOLS, attempt_lines, columns, counts, one_line, took, when
 from jobtest.reports.json_report import report_data
+from jobtest.state.in_context import InContext
 from jobtest.state.store import RunRecord, Store
 
 __all__ = ["show_data", "show_text", "totals_of"]
@@ -162,7 +163,7 @@ def _how_far(phase: PhaseRecord) -> str:
 
 def _owed(store: Store, loaded: Loaded) -> Iterator[str]:
     graph = loaded.plan.graph
-    for owed in store.owed():
+    for owed in InContext(store, loaded.record.context).owed():
         if owed.run == loaded.record.id:
             yield one_line(graph[owed.job].label if owed.job in graph else owed.job)
 

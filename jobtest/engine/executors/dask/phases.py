@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobtest.core.model import Failure, Phase, Verdict
+from jobtest.core.model import TAIL, Failure, Phase, Verdict
 from jobtest.engine.calls import Output, Result, Ticket, timed_out
 from jobtest.engine.executors.process.frames import Message
 
@@ -14,7 +14,7 @@ CUT_SHORT = "was cut short"
 def is_last(ticket: Ticket) -> bool:
     """Tell whether no phase of the attempt can follow, so that it may be torn down at once."""
     job = ticket.job
-    if ticket.phase in (Phase.CLOSE, Phase.CLEANUP):
+    if ticket.phase in TAIL:
         return True
     if job.has_describe or job.is_generator:
         return False

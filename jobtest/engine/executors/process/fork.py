@@ -14,7 +14,7 @@ from pathlib import Path
 
 from jobtest.engine.executors.process.fresh import Fresh
 from jobtest.engine.executors.process.tree import adopt_orphans, children, kill_tree, reap
-from jobtest.engine.executors.process.warden import GRACE, MARK, ChildMain, Orders, less_dear, serve
+from jobtest.engine.executors.process.warden import GRACE, MARK, Orders, Ready, less_dear, serve
 
 __all__ = ["Wardens"]
 
@@ -30,7 +30,7 @@ class Wardens:
     the next one is a fresh interpreter.
 
     Args:
-        main: What goes on in a child of a forked warden.
+        ready: Called in a forked warden, returns what goes on in its children.
         fresh: Starts a fresh warden, when it is given its orders.
         run: Id of the run.
         grace: Seconds from SIGTERM to SIGKILL.
@@ -40,9 +40,9 @@ class Wardens:
     """
 
     def __init__(
-        self, main: ChildMain, fresh: Callable[[Orders], Fresh], run: str, grace: float = GRACE
+        self, ready: Ready, fresh: Callable[[Orders], Fresh], run: str, grace: float = GRACE
     ) -> None:
-        self._main, self._fresh = main, fresh
+        self._ready, self._fresh = ready, fresh
         self._pid = 0
         self._forked = False
         self.folder = Path(tempfile.mkdtemp(prefix="jobtest-"))
@@ -72,7 +72,7 @@ class Wardens:
             try:
                 ours.close()
                 os.setsid()
-                serve(theirs, self._main, self._orders)
+                serve(theirs, self._ready, self._orders)
             finally:
                 os._exit(1)
         theirs.close()

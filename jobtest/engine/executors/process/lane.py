@@ -38,8 +38,10 @@ MOST_WARDENS = 3
 Answer = Callable[[str, Message], Message]
 """From the job and the question of a child to the answer; called on another thread."""
 
+Made = Callable[[], Result]
+
 LastWords = Callable[[str, Mapping[str, int]], Output]
-"""From an attempt and how much of its output is known to the rest of it; called on another thread."""
+"""From the place of an attempt and how much of its output is known to the rest; called on another thread."""
 
 
 class Warden(Protocol):
@@ -62,12 +64,15 @@ class _Attempt:
 
     Attributes:
         key: Its name with the warden.
+        place: Name of the files for what it prints.
         job: Its job.
         ticket: The phase that is under way, with its `call`.
         begun: A phase was sent.
         cancelled: It was told to end.
         limit: Seconds that it may take to tear down.
         ending: The same, once it was told to; 0 if it goes on.
+        over: It has said what came of its last phase, and ends without being told to.
+        held: The result of its last phase, until it has torn down: meanwhile other jobs go on.
         dead: What comes of its phases, once its process has ended before its time.
         read: How much of its output came with results.
         gone: Nothing is left of its process.
@@ -75,6 +80,7 @@ class _Attempt:
     """
 
     key: str
+    place: str
     job: str
     ticket: Ticket | None = None
     call: Isolated | None = None
@@ -82,10 +88,37 @@ class _Attempt:
     cancelled: bool = False
     limit: float = LONGEST_END
     ending: float = 0.0
+    over: bool = False
+    held: tuple[Ticket, Made] | None = None
     dead: Result | None = None
     read: dict[str, int] = field(default_factory=dict)
     gone: threading.Event = field(default_factory=threading.Event)
     torn: Message | None = None
+
+
+class _Places:
+    """Names of files for what attempts print. They are used again, as making a file takes long."""
+
+    def __init__(self) -> None:
+        self._taken: dict[str, str] = {}
+        self._free: list[str] = []
+        self._number = 0
+
+    def take(self, key: str) -> str:
+        """Return a place that nobody prints to."""
+        if self._free:
+            found = self._free.pop()
+        else:
+            self._number += 1
+            found = str(self._number)
+        self._taken[key] = found
+        return found
+
+    def free(self, key: str) -> None:
+        """Give back the place of an attempt of which nothing is left, and whose output was read."""
+        place = self._taken.pop(key, None)
+        if place is not None:
+            self._free.append(place)
 
 
 class ProcessLane:
@@ -105,6 +138,7 @@ class ProcessLane:
         self.interrupted: Callable[[], bool] = lambda: False
         self._inbox, self._warden, self._answer, self._last_words = inbox, warden, answer, last_words
         self._attempts: dict[str, _Attempt] = {}
+        self._places = _Places()
         self._numbers = 0
         self._guard = threading.Lock()
         self._sending = threading.Lock()
@@ -124,7 +158,9 @@ class ProcessLane:
 
     def start(self, ticket: Ticket, call: Isolated) -> None:
         """Have a phase called in the process of its attempt; the first one starts that."""
-        attempt = self._of(ticket.job.id) or self._begin(ticket.job.id)
+        attempt = self._of(ticket.job.id)
+        if attempt is None or attempt.over:
+            attempt = self._begin(ticket.job.id, attempt)
         with self._guard:
             dead, attempt.torn = attempt.dead, None
             if dead is None:
@@ -133,9 +169,17 @@ class ProcessLane:
             self._inbox.put(ticket, dead)
             return
         attempt.limit = ticket.job.timeout or LONGEST_END
-        order = {"op": "phase", "key": attempt.key, "first": not attempt.begun, "timeout": ticket.job.timeout}
+        order = {
+            "op": "phase",
+            "key": attempt.key,
+            "first": not attempt.begun,
+            "place": attempt.place,
+            "timeout": ticket.job.timeout,
+            "ends": attempt.limit,
+            "body": call.message,
+        }
         try:
-            sent = self._sent(attempt, {**order, "body": call.message})
+            sent = self._sent(attempt, order)
         except OSError as error:
             self._fail(attempt, f"{CUT_SHORT}: there is no process: {error}")
             return
@@ -160,10 +204,13 @@ class ProcessLane:
                 self._reader.join(LONGEST_END)  # until nothing is left of the one that has gone
         raise ConnectionError("whatever helper is started ends at once")
 
-    def _begin(self, job: str) -> _Attempt:
+    def _begin(self, job: str, before: _Attempt | None) -> _Attempt:
         self._numbers += 1
-        made = _Attempt(str(self._numbers), job)
+        key = str(self._numbers)
+        made = _Attempt(key, self._places.take(key), job)
         with self._guard:
+            if before is not None:
+                self._attempts.pop(before.key, None)
             self._attempts[made.key] = made
         return made
 
@@ -185,7 +232,8 @@ class ProcessLane:
             return None
         limit = attempt.ending = attempt.limit
         order = {"op": "end", "key": attempt.key, "timeout": limit}
-        if attempt.dead is None and self._send(self._frames, order) and waits:
+        ends = attempt.over or (attempt.dead is None and self._send(self._frames, order))
+        if ends and waits:
             self._wait(attempt, limit + 2 * HURRIED_END)
         with self._guard:
             self._attempts.pop(attempt.key, None)
@@ -247,24 +295,36 @@ class ProcessLane:
         while (messages := frames.receive()) is not None:
             for message in messages:
                 attempt = self._attempts.get(message["key"])
-                if attempt is None:
-                    continue
                 if message["op"] == "said":
-                    self._said(frames, attempt, message["body"])
-                else:
+                    if attempt is not None:
+                        self._said(frames, attempt, message["body"])
+                    continue
+                if attempt is not None:
                     self._gone(attempt, message)
+                self._places.free(message["key"])
         self._lost(frames)
 
     def _said(self, frames: Frames, attempt: _Attempt, body: Message) -> None:
         if "result" in body:
-            call, ticket = attempt.call, self._take_ticket(attempt)
-            if ticket is not None and call is not None:
-                self._inbox.put(ticket, partial(self._result, attempt, call, body))
+            self._has_result(attempt, body)
         elif "torn" in body:
             attempt.torn = body
         else:
             answer = self._answered(attempt, body)
             self._send(frames, {"op": "tell", "key": attempt.key, "body": answer})
+
+    def _has_result(self, attempt: _Attempt, body: Message) -> None:
+        call, ticket = attempt.call, self._take_ticket(attempt)
+        if ticket is None or call is None:
+            return
+        made = partial(self._result, attempt, call, body)
+        if body.get("over"):
+            attempt.over, attempt.ending = True, attempt.limit
+            if "torn" not in body:
+                attempt.held = ticket, made
+                return
+            attempt.torn = {**NOTHING, "torn": body["torn"]}
+        self._inbox.put(ticket, made)
 
     def _result(self, attempt: _Attempt, call: Isolated, body: Message) -> Result:
         """Make the result of an answer; on the main thread, where reports are."""
@@ -303,6 +363,7 @@ class ProcessLane:
             left = [one for one in self._attempts.values() if one.begun and not one.gone.is_set()]
         for attempt in left:
             self._fail(attempt, LOST)
+            self._places.free(attempt.key)
 
     def _fail(self, attempt: _Attempt, said: str) -> None:
         self._ended(attempt, Verdict.CRASHED, said)
@@ -320,13 +381,15 @@ class ProcessLane:
         if ticket is not None:
             self._inbox.put(ticket, self._how(attempt, ticket, verdict, said))
         attempt.gone.set()
+        if attempt.held is not None:
+            self._inbox.put(*attempt.held)
 
     def _how(self, attempt: _Attempt, ticket: Ticket, verdict: Verdict, said: str) -> Result:
         """Return what became of a phase whose process ended before it answered."""
         failure = timed_out(ticket) if verdict is Verdict.TIMED_OUT else Failure(said)
         if ticket.job.memory and "memory" in said:
             failure = Failure(f"{said}, with a limit of {ticket.job.memory >> 20} MB")
-        return Result(verdict, failure, output=self._last_words(attempt.key, attempt.read))
+        return Result(verdict, failure, output=self._last_words(attempt.place, attempt.read))
 
 
 def _came_to(message: Message) -> tuple[Verdict, str]:

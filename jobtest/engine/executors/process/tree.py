@@ -1,4 +1,7 @@
-"""Processes and their descendants, as Linux tells of them; elsewhere a process group has to do."""
+"""Processes and their descendants, as Linux tells of them; elsewhere a process group has to do.
+
+What else Linux has and Python does not is here, too.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,16 @@ __all__ = [
     "hear_of_parent",
     "kill_tree",
     "outlive_parent",
+    "punch_hole",
     "reap",
     "signal_tree",
 ]
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 """From linux/prctl.h."""
+
+_KEEP_SIZE, _PUNCH_HOLE = 1, 2
+"""From linux/falloc.h."""
 
 LINUX = sys.platform == "linux"
 
@@ -59,6 +66,20 @@ def hear_of_parent(number: int) -> None:
 def outlive_parent() -> None:
     """Get no signal when the parent ends."""
     _prctl(_PR_SET_PDEATHSIG, 0)
+
+
+def punch_hole(fd: int, begin: int, length: int) -> None:
+    """Take a part of a file off the disk; where it was, zeros are read. Its size stays.
+
+    Raises:
+        OSError: that cannot be done here.
+    """
+    if not LINUX:
+        raise OSError("only Linux does this")
+    both = ctypes.c_int64(begin), ctypes.c_int64(length)
+    call = getattr(_libc(), "fallocate64", None) or _libc().fallocate
+    if call(fd, _KEEP_SIZE | _PUNCH_HOLE, *both):
+        raise OSError("this file system cannot do this")
 
 
 def children(pid: int) -> list[int]:

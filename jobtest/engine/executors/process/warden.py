@@ -4,8 +4,11 @@ It is forked before there are threads, with the project collected, so that a chi
 It keeps timeouts, and kills the whole tree of an attempt at one, when it is told to, when the attempt is
 over, and when the orchestrator has gone in whatever way: then its socket has an end.
 
+While attempts are under way the next child is there already: a spare, which has yet to hear whose it is.
+
 A child becomes the parent of what its descendants leave behind. When it ends, these come to the warden,
-which kills every child that is not one of its own attempts.
+which ends every child that is not one of its own attempts: politely, and then not. The end of an attempt is
+told when nothing of it is left.
 
 It never waits for a reader: what cannot be sent at once is sent later. While the orchestrator does not read
 (it may be stopped), children that say very much have to wait; timeouts are kept all the same.
@@ -14,13 +17,15 @@ Messages to the warden, by `op`:
 
 | op | says |
 |---|---|
-| `phase` | `key` of the attempt, `body` for its child, `timeout` in seconds or null; `first`: fork it |
+| `phase` | `key` of the attempt, `body` for its child, `timeout` in seconds or null; `first`: it has none yet, and \
+prints to `place`; `ends`: if it is the last one, the child has so many seconds to tear down |
 | `tell` | `body` for the child of `key`, an answer to what it asked |
 | `end` | the attempt is over: its child may tear down, in `timeout` seconds |
 | `cancel` | end it: first politely; `now`: at once |
 
 and from it: `said` (`body` from the child of `key`) and `gone` (`status` as of `waitpid`, `why`: `timeout`,
-`cancel`, `silent` or empty, `peak` in KiB, `forked`: false if there was no child at all).
+`cancel`, `silent` or empty, `peak` in KiB, `forked`: false if there was no child at all). To the first `body`
+for a child it adds `mark` and `place`.
 """
 
 from __future__ import annotations
@@ -43,6 +48,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from jobtest.engine.executors.process.frames import Frames, Message
+from jobtest.engine.executors.process.output import make_room
 from jobtest.engine.executors.process.tree import (
     adopt_orphans,
     children,
@@ -53,13 +59,19 @@ from jobtest.engine.executors.process.tree import (
     signal_tree,
 )
 
-__all__ = ["GRACE", "LAST_LOOK", "MARK", "ChildMain", "Orders", "less_dear", "serve"]
+__all__ = ["GRACE", "LAST_LOOK", "MARK", "ChildMain", "Orders", "Ready", "less_dear", "serve"]
 
 GRACE = 5.0
 """Seconds from SIGTERM to SIGKILL."""
 
 MARK = "JOBTEST_ATTEMPT"
 """Variable in the environment of whatever an attempt starts; names the run and the attempt."""
+
+LEFT_GRACE = 0.5
+"""Seconds from SIGTERM to SIGKILL for what an attempt has left behind."""
+
+LOOK = 0.05
+"""Seconds after which the size of what an attempt prints is looked at for the first time."""
 
 LAST_LOOK = 0.2
 """Seconds that a process has to print where it is, before it is ended at its timeout."""
@@ -73,10 +85,14 @@ TOO_MUCH = 1 << 24
 FOR_EVER = math.inf
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGTSTP")
 POLITE = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
-"""Signals that a terminal or an impatient user may send to all there is; the warden ends by itself."""
+"""Signals that a terminal or an impatient user may send to all there is. They do not reach the warden, which
+ends by itself: it blocks them, so that a child has only to let them through."""
 
-ChildMain = Callable[[Frames, str], None]
-"""What goes on in a child: its connection, and the key of its attempt. Its return ends the process."""
+ChildMain = Callable[[Frames], None]
+"""What goes on in a child, given its connection. Its return ends the process."""
+
+Ready = Callable[[], ChildMain]
+"""Called in the warden, before there are children: makes what they have alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,27 +119,30 @@ def less_dear(dear: int) -> int:
 
 @dataclass(slots=True)
 class _Child:
-    key: str
     pid: int
     frames: Frames
+    key: str = ""
+    place: str = ""
+    look_at: float = FOR_EVER
     why: str = ""
     over: str = "timeout"
     deadline: float = FOR_EVER
+    ends: float = FOR_EVER
     kill_at: float = FOR_EVER
     ended: bool = False
 
 
-def serve(sock: socket.socket, main: ChildMain, orders: Orders) -> NoReturn:
+def serve(sock: socket.socket, ready: Ready, orders: Orders) -> NoReturn:
     """Be the warden; ends the process.
 
     Args:
         sock: To the orchestrator.
-        main: What goes on in a child.
+        ready: Makes what goes on in children.
         orders: What it needs to know.
     """
     status = 1
     try:
-        _Warden(Frames(sock), main, orders).serve()
+        _Warden(Frames(sock), ready(), orders).serve()
         status = 0
     finally:
         shutil.rmtree(orders.folder, ignore_errors=True)
@@ -135,14 +154,24 @@ class _Warden:
         self._frames, self._main, self._orders = frames, main, orders
         self._parent = os.getppid()
         self._children: dict[str, _Child] = {}
+        self._spare: _Child | None = None
+        self._ended: list[Message] = []
+        self._asked: set[int] = set()
+        self._kill_left_at = FOR_EVER
+        self._less_dear = b"%d" % less_dear(orders.dear)
         self._wakes, self._wakened = os.pipe()
 
     def serve(self) -> None:
         for number in POLITE:
-            signal.signal(number, signal.SIG_IGN)
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in (signal.SIGCHLD, signal.SIGUSR1):
             signal.signal(number, lambda *_: None)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        signal.pthread_sigmask(signal.SIG_SETMASK, POLITE)
+        with suppress(ImportError):
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         for end in (self._wakes, self._wakened):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(self._wakened, warn_on_full_buffer=False)
@@ -171,6 +200,9 @@ class _Warden:
                 self._hear(child)
         self._reap()
         self._keep_time()
+        if self._children and self._spare is None:
+            with suppress(OSError):  # then the next attempt will hear of it
+                self._spare = self._fork()
         return True
 
     def _wait(self) -> Mapping[int, int]:
@@ -182,7 +214,9 @@ class _Warden:
         for child in self._children.values():
             if listens and child.frames.fileno() >= 0:
                 poll.register(child.frames, _events(child.frames))
-        soonest = min((min(one.deadline, one.kill_at) for one in self._children.values()), default=FOR_EVER)
+        soonest = self._kill_left_at
+        for child in self._children.values():
+            soonest = min(soonest, child.deadline, child.kill_at, child.look_at)
         if soonest == FOR_EVER:
             return dict(poll.poll())
         return dict(poll.poll(max(0, math.ceil((soonest - time.monotonic()) * 1000))))
@@ -212,12 +246,15 @@ class _Warden:
         child = self._children.get(key)
         match order["op"]:
             case "phase":
+                body = order["body"]
                 if child is None and order["first"]:
-                    child = self._fork(key)
+                    child = self._begin(key, order["place"])
+                    body = {**body, "mark": f"{self._orders.run}/{key}", "place": order["place"]}
                 if child is not None:  # otherwise it has ended, and that is on its way
                     timeout = order["timeout"]
                     child.deadline = FOR_EVER if timeout is None else time.monotonic() + timeout
-                    self._tell(child, order["body"])
+                    child.ends = order["ends"]
+                    self._tell(child, body)
             case "tell" if child is not None:
                 self._tell(child, order["body"])
             case "end" if child is not None:
@@ -252,34 +289,49 @@ class _Warden:
         if "result" in body:
             if child.why:
                 return
-            child.deadline = FOR_EVER
+            child.deadline = time.monotonic() + child.ends if body.get("over") else FOR_EVER
         self._report({"op": "said", "key": child.key, "body": body})
 
-    def _fork(self, key: str) -> _Child | None:
+    def _begin(self, key: str, place: str) -> _Child | None:
+        """Return the child for an attempt: the spare, or else a new one."""
+        spare, self._spare = self._spare, None
+        if spare is not None and os.waitpid(spare.pid, os.WNOHANG)[0]:
+            spare.frames.close()
+            spare = None
+        try:
+            child = spare or self._fork()
+        except OSError as error:
+            self._report({"op": "gone", "key": key, "forked": False, "why": str(error)})
+            return None
+        child.key, child.place, self._children[key] = key, place, child
+        child.look_at = time.monotonic() + LOOK
+        return child
+
+    def _fork(self) -> _Child:
+        """Make a child.
+
+        Raises:
+            OSError: that could not be done.
+        """
         ours, theirs = socket.socketpair()
         warden = os.getpid()
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of threads, which a fresh warden may have by its imports
-                pid = os.fork()
-        except OSError as error:
+            pid = _forked()
+        except OSError:
             ours.close()
             theirs.close()
-            self._report({"op": "gone", "key": key, "forked": False, "why": str(error)})
-            return None
+            raise
         if not pid:
-            self._live(warden, ours, theirs, key)
+            self._live(warden, ours, theirs)
         theirs.close()
-        child = self._children[key] = _Child(key, pid, Frames(ours))
-        return child
+        return _Child(pid, Frames(ours))
 
-    def _live(self, warden: int, ours: socket.socket, theirs: socket.socket, key: str) -> NoReturn:
+    def _live(self, warden: int, ours: socket.socket, theirs: socket.socket) -> NoReturn:
         """Live the life of a child."""
         status = 1
         try:
             self._become_child(warden, ours)
-            os.environ[MARK] = f"{self._orders.run}/{key}"
-            self._main(Frames(theirs), key)
+            self._main(Frames(theirs))
             status = 0
         except BaseException:  # noqa: BLE001 - whatever it is, it must not come back into the warden
             _tell_why()
@@ -291,21 +343,19 @@ class _Warden:
         die_with_parent(warden)
         adopt_orphans()
         signal.set_wakeup_fd(-1)
-        for number in (*POLITE, signal.SIGCHLD, signal.SIGUSR1):
+        for number in (signal.SIGCHLD, signal.SIGUSR1):
             signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         self._frames.close()
         ours.close()
-        for other in self._children.values():
+        for other in self._all():
             other.frames.close()
         os.close(self._wakes)
         os.close(self._wakened)
-        with suppress(ImportError):
-            import resource
-
-            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        with suppress(OSError), open("/proc/self/oom_score_adj", "w") as stream:
-            stream.write(str(less_dear(self._orders.dear)))
+        with suppress(OSError):
+            fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+            os.write(fd, self._less_dear)
+            os.close(fd)
 
     def _keep_time(self) -> None:
         now = time.monotonic()
@@ -315,6 +365,8 @@ class _Warden:
                 child.kill_at = now + 1.0  # again, if something came up meanwhile
             elif child.deadline <= now:
                 self._too_late(child, now)
+            if child.look_at <= now:
+                child.look_at = now + make_room(self._orders.folder, child.place)
 
     def _too_late(self, child: _Child, now: float) -> None:
         """End a child at its timeout; before that it prints where it is."""
@@ -340,9 +392,9 @@ class _Warden:
     # --- the end ---
 
     def _reap(self) -> None:
-        """Wait for whoever has ended, and kill what an attempt has left behind before its end is told."""
+        """Wait for whoever has ended, and see to what attempts have left behind before their end is told."""
         gone: list[tuple[_Child, int, int]] = []
-        by_pid = {child.pid: child for child in self._children.values()}
+        by_pid = {child.pid: child for child in self._all()}
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -353,12 +405,44 @@ class _Warden:
             if pid in by_pid:
                 gone.append((by_pid[pid], status, usage.ru_maxrss))
         for child, _, _ in gone:
-            del self._children[child.key]
-        if gone:
-            self._sweep()
+            if child is self._spare:
+                self._spare = None
+            else:
+                del self._children[child.key]
         for child, status, peak in gone:
             self._last_words(child)
-            self._report({"op": "gone", "key": child.key, "status": status, "why": child.why, "peak": peak})
+            if child.key:
+                end = {"op": "gone", "key": child.key, "status": status, "why": child.why, "peak": peak}
+                self._ended.append(end)
+        if self._ended:
+            self._see_off()
+
+    def _see_off(self) -> None:
+        """Ask what is left to end, tell the end of attempts once it has; what takes too long is killed."""
+        if self._left():
+            now = time.monotonic()
+            self._kill_left_at = min(self._kill_left_at, now + LEFT_GRACE)
+            if now < self._kill_left_at:
+                self._ask_left()
+                return
+            self._sweep()
+        self._kill_left_at = FOR_EVER
+        self._asked.clear()
+        ended, self._ended = self._ended, []
+        for end in ended:
+            self._report(end)
+
+    def _left(self) -> list[int]:
+        """Return all children that are no attempt: they were left behind by one that has ended."""
+        ours = {child.pid for child in self._all()}
+        return [pid for pid in children(os.getpid()) if pid not in ours]
+
+    def _ask_left(self) -> None:
+        for pid in self._left():
+            if pid not in self._asked:
+                self._asked.add(pid)
+                signal_tree(pid, signal.SIGTERM)
+                signal_tree(pid, signal.SIGCONT)
 
     def _last_words(self, child: _Child) -> None:
         """Hand on what a child said before it ended."""
@@ -368,23 +452,42 @@ class _Warden:
             child.frames.close()
 
     def _sweep(self) -> None:
-        """Kill all children that are no attempt: they were left behind by one that has ended."""
-        ours = {child.pid for child in self._children.values()}
-        me = os.getpid()
+        """Kill what is left."""
         until = time.monotonic() + 5.0
         while time.monotonic() < until:
-            left = [pid for pid in children(me) if pid not in ours]
+            left = self._left()
             if not left:
                 return
             for pid in left:
                 kill_tree(pid)
             reap(left, 1.0)
 
+    def _all(self) -> list[_Child]:
+        return [*self._children.values(), *((self._spare,) if self._spare is not None else ())]
+
     def _end_all(self) -> None:
-        for child in self._children.values():
-            kill_tree(child.pid)
+        """End everything: politely as long as the orchestrator is there, and waits for it."""
+        if self._spare is not None:
+            kill_tree(self._spare.pid)
+            self._spare = None
+        attempts = [child.pid for child in self._children.values()]
         self._children.clear()
+        until = time.monotonic() + LEFT_GRACE
+        while os.getppid() == self._parent and self._left() and time.monotonic() < until:
+            self._ask_left()
+            reap(self._left(), 0.01)
+        for pid in attempts:
+            kill_tree(pid)
         self._sweep()
+
+
+def _forked() -> int:
+    """Fork without the warning of threads that Python 3.12 has: a fresh warden may have some by its imports."""
+    if sys.version_info >= (3, 12):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return os.fork()
+    return os.fork()
 
 
 def _events(frames: Frames) -> int:
