@@ -26,10 +26,12 @@ class Tenant:
 
     def get(self, path: str) -> dict:
         """One resource."""
+        __tracebackhide__ = True
         return self._call("GET", path)
 
     def differences(self, path: str, wanted: dict) -> dict:
         """What is not as wanted: field to what it is."""
+        __tracebackhide__ = True
         found = self.get(path)
         return {field: found[field] for field in wanted if found[field] != wanted[field]}
 
@@ -40,12 +42,14 @@ class Tenant:
 
     def create(self, path: str, fields: dict) -> None:
         """Make a resource; if there is one that we do not know of, the cloud refuses."""
+        __tracebackhide__ = True
         self._note(path)
         kind, name = path.split("/")
         self._call("POST", kind, {"name": name, **fields})
 
     def change(self, path: str, fields: dict) -> None:
         """Change a resource, or make it again if somebody has deleted it."""
+        __tracebackhide__ = True
         if self.find(path) is None:
             self.create(path, fields)
         else:
@@ -54,6 +58,7 @@ class Tenant:
 
     def delete(self, path: str) -> None:
         """Delete a resource, if it is there."""
+        __tracebackhide__ = True
         if self.find(path):
             self._call("DELETE", path)
 
@@ -79,6 +84,7 @@ class Tenant:
         return self.notes / f"{path}.json"
 
     def _call(self, method: str, path: str, fields: dict | None = None):
+        __tracebackhide__ = True  # what the cloud refuses is shown where a job asks for it
         with closing(HTTPConnection(self.address, timeout=10)) as connection:
             connection.request(method, f"/{self.name}/{path}", fields and json.dumps(fields))
             response = connection.getresponse()

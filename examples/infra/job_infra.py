@@ -15,7 +15,7 @@ HOSTS = {"dev": ["web-1"], "prod": ["web-1", "web-2"]}
 def pytest_generate_tests(metafunc):
     """Make one volume and one server of each host of the context."""
     if "host" in metafunc.fixturenames:
-        metafunc.parametrize("host", HOSTS[metafunc.config.getoption("--job-context")])
+        metafunc.parametrize("host", HOSTS.get(metafunc.config.getoption("--job-context"), []))
 
 
 @pytest.fixture

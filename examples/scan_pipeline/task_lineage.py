@@ -41,7 +41,7 @@ def task_upload(workspace: Path, catalogue: Path, wanted):
     """Turn the results into edges, and bring them into the catalogue, all or none."""
     outdated = Catalogue(catalogue).outdated(wanted)
     results = {package: read(workspace / f"{package}.json") for package in outdated}
-    catalogue.parent.mkdir(parents=True, exist_ok=True)
+    catalogue.parent.mkdir(exist_ok=True)
     Catalogue(catalogue).upload(
         {package: result["fingerprint"] for package, result in results.items()},
         {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 from jobtest.core.errors import Problem, UsageError
@@ -10,19 +12,12 @@ from jobtest.core.errors import Problem, UsageError
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["EXECUTORS", "LOADERS", "STORES", "TASKS", "load", "names_of", "offered"]
+__all__ = ["EXECUTORS", "LOADERS", "STORES", "TASKS", "load", "offered", "suffixes"]
 
 STORES = "jobtest.stores"
 EXECUTORS = "jobtest.executors"
 LOADERS = "jobtest.loaders"
 TASKS = "jobtest.tasks"
-
-
-def names_of(group: str) -> frozenset[str]:
-    """Return the names that a group has, whether all is well with them or not."""
-    from importlib import metadata
-
-    return frozenset(point.name for point in metadata.entry_points(group=group))
 
 
 def offered(group: str) -> Mapping[str, EntryPoint]:
@@ -45,6 +40,19 @@ def offered(group: str) -> Mapping[str, EntryPoint]:
     if problems:
         raise UsageError(problems)
     return found
+
+
+def suffixes() -> frozenset[str]:
+    """Return the suffixes of job files that packages read: `.yaml` for the entry point `yaml`."""
+    return _suffixes(tuple(sys.path))
+
+
+@cache
+def _suffixes(path: tuple[str, ...]) -> frozenset[str]:
+    """What is installed is looked up once for a path."""
+    from importlib import metadata
+
+    return frozenset(f".{point.name}" for point in metadata.entry_points(group=LOADERS))
 
 
 def load(point: EntryPoint) -> object:

@@ -25,7 +25,7 @@ from jobtest.config.template import rebuilt
 from jobtest.config.toml_files import named, pointed
 from jobtest.core.errors import Problem, UsageError, did_you_mean
 
-__all__ = ["read_source"]
+__all__ = ["Places", "read_source"]
 
 NAME = re.compile(r'(?<![\w.-])"?name"?[ \t]*[:=][ \t]*"?([\w-]+)"?')
 INCLUDE = r"(?<![\w.-])include[ \t(][^\n]*{}"
@@ -67,7 +67,7 @@ def read_source(
     except (package.ParseError, package.ResolveError, package.ConfigError) as error:
         return [], [*files.missing(), files.problem(error, names)]
     text = files.texts[files.main]
-    return [Source(files.main, data, _Places(text, data).find)], files.missing()
+    return [Source(files.main, data, Places(text, data).find)], files.missing()
 
 
 def _read(
@@ -182,7 +182,7 @@ class _Files:
         return self.main
 
 
-class _Places:
+class Places:
     """Where jobs and their keys stand, by the looks of the text; the package does not tell."""
 
     def __init__(self, text: str, data: Mapping[str, object]) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import cast
 
-from jobtest.config.entry_points import LOADERS, load, names_of, offered
+from jobtest.config.entry_points import LOADERS, load, offered
+from jobtest.config.hocon import Places
 from jobtest.config.places import Source
 from jobtest.config.toml_files import named
 from jobtest.core.errors import Problem, ProjectError
 
-__all__ = ["Loader", "read_source", "suffixes"]
+__all__ = ["Loader", "read_source"]
 
 Loader = Callable[[Path, Mapping[str, object], Mapping[str, str]], Mapping[str, object]]
 """From a job file, the names that it may use and the environment, to the tables that a `job_*.toml` has.
@@ -21,17 +20,6 @@ Loader = Callable[[Path, Mapping[str, object], Mapping[str, str]], Mapping[str, 
 A text in them may still hold `${NAME}`, which is put in as in any job file. Whatever a loader raises is told
 as what is wrong with the file.
 """
-
-
-def suffixes() -> frozenset[str]:
-    """Return the suffixes of job files that packages read: `.yaml` for the entry point `yaml`."""
-    return _suffixes(tuple(sys.path))
-
-
-@cache
-def _suffixes(path: tuple[str, ...]) -> frozenset[str]:
-    """What is installed is looked up once for a path: it takes 10 ms."""
-    return frozenset(f".{name}" for name in names_of(LOADERS))
 
 
 def read_source(
@@ -57,4 +45,5 @@ def read_source(
     if not isinstance(data, Mapping) or not all(isinstance(key, str) for key in data):
         what = f"{name} cannot be read: its loader returned {type(data).__name__}, not tables by name"
         return [], [Problem(what=what, at=(name,), fix="correct the package that reads it")]
-    return [Source(name, dict(data), lambda path: None)], []
+    places = Places(path.read_text(encoding="utf-8", errors="replace"), data)
+    return [Source(name, dict(data), places.find)], []

@@ -133,8 +133,6 @@ class Scope:
     def _read_variable(self, name: str) -> None:
         result = self.substitute(self._written[name])
         self.mistakes.extend(one._replace(path=("vars", name, *one.path)) for one in result.mistakes)
-        if result.mistakes:
-            return
         if result.data is not LEFT_OUT:
             self._known[name], self._uses[name] = result.data, result.used
         elif name in self._beneath:

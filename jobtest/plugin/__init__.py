@@ -1,6 +1,6 @@
 """The pytest plugin: the only room that knows pytest.
 
-This file is imported by every pytest run, so it holds no more than the options; the rest is imported when
+This file is imported by every pytest run, so it holds no more than options and hooks; the rest is imported when
 `--orchestrate` is seen.
 """
 
@@ -84,12 +84,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add(
         "--job-rollback",
         metavar="WHAT",
-        help="what is rolled back when a job fails: job (default), or run: nothing new starts, and all that ran",
+        help="what is rolled back when a job fails: job (default), or run: the whole run",
     )
     add(
         "--job-command",
         metavar="VERB",
-        help="what the run is for: apply (default), describe, delete, rollback, cleanup, or a verb of the project",
+        help="apply (default), describe, delete, rollback, cleanup, or a verb that the project adds",
     )
     add("--job-plan-out", metavar="FILE.toml", help="keep what --plan shows, to be reviewed and applied")
     add("--job-apply", metavar="FILE.toml", help="run exactly this plan; refuse if anything has changed")

@@ -100,7 +100,7 @@ class JobBodies:
         """Set up the fixtures of a phase and return its call."""
         item = self._project.items[ticket.job.id]
         if item.source.own:
-            values = with_own(self.engine, ticket, values)
+            values = with_own(self.engine, item, ticket, values)
         if self.away is not None and ticket.job.isolated:
             return self.away[0].call(item, ticket, values)
         if ticket.phase is Phase.CLOSE:
@@ -108,8 +108,6 @@ class JobBodies:
         kind = kind_of(ticket.phase, ticket.job.calls)
         functions = item.source.functions(kind)
         names = item.source.names.get(kind, ())
-        if item.source.own and ticket.job.name in values:
-            values = {**values, **dict.fromkeys(item.source.own, values[ticket.job.name])}
         unknown = unknown_values(self.engine, item, ticket, names, values)
         if unknown:
             self.show(ticket, Elsewhere(unknown, unknown))

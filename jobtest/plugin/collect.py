@@ -35,7 +35,7 @@ COMPANIONS = ("cleanup", "describe", "update", "delete", "rollback")
 
 PHASES = (Phase.CHECK, Phase.RUN, Phase.DESCRIBE, Phase.CLEANUP)
 OWN_PHASE = ("describe", "cleanup")
-"""Companions that have a phase of their own; `rollback` has one, and may take the place of the run function."""
+"""Companions that never take the place of the run function."""
 
 OWN_MARKS = ("job", "parametrize", "skip", "skipif", "xfail")
 """Marks that say something of the job as a whole."""
@@ -284,7 +284,8 @@ def _find_names(source: Source, definition: pytest.Function, auto: Sequence[str]
     """Find the names that are set up for each phase; return those that its functions ask for."""
     names: dict[Phase | str, Sequence[str]] = {}
     all_asked: dict[str, None] = {}
-    for kind in (*PHASES, *(prefix for prefix in source.companions if prefix not in OWN_PHASE)):
+    kinds: list[Phase | str] = [*PHASES, *(one for one in source.companions if one not in OWN_PHASE)]
+    for kind in kinds:
         functions = source.functions(kind).values()
         if functions:
             used = source.used if kind in (Phase.RUN, "update") or source.run is None else []

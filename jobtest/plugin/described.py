@@ -33,7 +33,7 @@ def _row(summary: Summary, id: str, values: Mapping[str, object]) -> tuple[str, 
     changed = past.exists and past.definition not in ("", job.definition)
     declared = ("changed" if changed else "same") if past.exists else "-"
     value = short_repr(values[id]) if id in values else "-"
-    return job.label, _state(past), declared, _reality(record), value
+    return job.label, _state(past), declared, _reality(record, exists=past.exists), value
 
 
 def _state(past: Past) -> str:
@@ -42,11 +42,11 @@ def _state(past: Past) -> str:
     return f"gone {when(past.gone_at)}" if past.gone else "not created"
 
 
-def _reality(record: JobRecord) -> str:
+def _reality(record: JobRecord, *, exists: bool) -> str:
     if record.outcome is Outcome.FAILED:
         return "failed"
     checks = [one for attempt in record.attempts for one in attempt.phases if one.phase is Phase.CHECK]
-    asked = {Verdict.OK: "as declared", Verdict.NOT_HOLDING: "drifted"}
+    asked = {Verdict.OK: "as declared", Verdict.NOT_HOLDING: "drifted" if exists else "not there"}
     return asked.get(checks[-1].verdict or Verdict.UNKNOWN, "-") if checks else "-"
 
 

@@ -15,7 +15,9 @@ from jobtest.plugin.items import JobItem
 __all__ = ["error_for", "owed_calls", "unknown_values", "with_own"]
 
 
-def with_own(run: RunFacts, ticket: Ticket, values: Mapping[str, object]) -> Mapping[str, object]:
+def with_own(
+    run: RunFacts, item: JobItem, ticket: Ticket, values: Mapping[str, object]
+) -> Mapping[str, object]:
     """Add the value of the job itself: of this run, or else, if it is about what is there, the stored one.
 
     If there is none it is None, but for a function that takes the place of the run function: that needs it.
@@ -24,9 +26,9 @@ def with_own(run: RunFacts, ticket: Ticket, values: Mapping[str, object]) -> Map
     recalls = ticket.phase in (Phase.ROLLBACK, Phase.CLEANUP) or job.calls != "job"
     stored = run.memory.recalled if recalls else {}
     own = values.get(job.name, run.values.get(job.id, stored.get(job.id, NO_VALUE)))
-    if own is NO_VALUE:
-        return values if ticket.phase is Phase.RUN else {**values, job.name: None}
-    return {**values, job.name: own}
+    if own is NO_VALUE and ticket.phase is Phase.RUN:
+        return values
+    return {**values, **dict.fromkeys([job.name, *item.source.own], None if own is NO_VALUE else own)}
 
 
 def unknown_values(

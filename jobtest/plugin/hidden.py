@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobtest.config.loaders import suffixes
+from jobtest.config.entry_points import suffixes
 from jobtest.plugin import fixtures
 
 __all__ = ["DATA", "NEVER_JOBS", "is_job_file", "warn_if_hidden"]

@@ -101,8 +101,8 @@ class Source:
     @property
     def place(self) -> tuple[str, int]:
         """File, and line from 0."""
-        file, _, line = self.at.rpartition(":")
-        return file, int(line.split(" ")[0]) - 1
+        file, known, line = self.at.rpartition(":")
+        return (file, int(line.split(" ")[0]) - 1) if known else (self.path, 0)
 
     def functions(self, kind: Phase | str) -> Mapping[str, Function]:
         """Return the functions that a phase calls, by name; or that of a prefix, from `kind_of`."""

@@ -116,7 +116,7 @@ class _Maker:
         marks = [pytest.mark.job(**entry.options).mark] if entry.options else []
         ways = [pytest.mark.parametrize(*one).mark for one in entry.parametrize.items()]
         run.pytestmark = [*marks, *ways]  # type: ignore[attr-defined]  # as decorators do
-        at = f"{entry.place.rpartition(':')[0]} {entry.name}"
+        at = f"{entry.place.rpartition(':')[0] or entry.place} {entry.name}"
         options, problems = read_marks(marks, entry.name, at, entry.at)
         self._problems += problems
         relative = fixtures.relative(self._file.path, self._file.config.rootpath)

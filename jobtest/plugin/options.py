@@ -168,6 +168,7 @@ def read_options(config: pytest.Config) -> Options:
     command = tried(_command, option, settings.commands)
     secrets = tried(_secrets, settings, params)
     hidden = secrets if isinstance(secrets, Secrets) else NO_SECRETS
+    rolls_back = tried(_rolls_back, option)
     lock_timeout = tried(_seconds, "--job-lock-timeout", option.job_lock_timeout)
     replay = (
         tried(read_replay, config.invocation_params.dir / option.job_replay) if option.job_replay else None
@@ -193,7 +194,7 @@ def read_options(config: pytest.Config) -> Options:
         lock_timeout=lock_timeout if isinstance(lock_timeout, float) else 0.0,
         resume=option.job_resume,
         keep=option.job_keep,
-        rolls_back=option.job_rollback == "run",
+        rolls_back=bool(rolls_back),
         last_failed=bool(getattr(option, "lf", False)),
         plan_out=base / option.job_plan_out if option.job_plan_out else None,
         plan_in=base / option.job_apply if option.job_apply else None,
@@ -240,12 +241,8 @@ def _command(option: argparse.Namespace, verbs: Mapping[str, Verb]) -> tuple[Com
         problems.append(Problem(what=f"{given[0]} and {given[1]} are two questions", fix=fix))
     if option.job_plan_out and not option.plan:
         problems.append(Problem(what="--job-plan-out keeps a plan, and none is asked for", fix="add --plan"))
-    if option.job_plan_out and verb is not None and verb != apply:
-        what = f"--job-plan-out keeps a plan that can be applied, not one for {verb.name}"
-        problems.append(Problem(what=what, fix="leave out one of them"))
-    if option.job_rollback not in (None, *ROLLBACK):
-        fix = did_you_mean(option.job_rollback, ROLLBACK, what="there are")
-        problems.append(Problem(what=f"--job-rollback {option.job_rollback!r} is not known", fix=fix))
+    if verb is not None and verb != apply:
+        problems += _refused_for(verb, option)
     narrowing = ("only", "exclude", "force", "downstream", "no_upstream")
     also = [name for name in narrowing if getattr(option, f"job_{name}")] if option.job_apply else []
     if also:
@@ -259,6 +256,29 @@ def _command(option: argparse.Namespace, verbs: Mapping[str, Verb]) -> tuple[Com
     if option.plan or option.drift:
         return Command.PLAN if option.plan else Command.DRIFT, verb
     return Command.VERB if verb.is_added else Command(verb.does), verb
+
+
+def _refused_for(verb: Verb, option: argparse.Namespace) -> list[Problem]:
+    """Return what is asked for beside another verb than that of apply, and means nothing for it."""
+    given = {
+        "--job-plan-out": (option.job_plan_out, "keeps a plan that can be applied"),
+        "--job-force": (option.job_force, "is for jobs that are to run"),
+        "--job-rollback": (option.job_rollback, "is for jobs that are to run"),
+    }
+    fix = f"leave it out, or --job-command={verb.name}"
+    return [
+        Problem(what=f"{name} {what}, and this is for {verb.name}", fix=fix)
+        for name, (value, what) in given.items()
+        if value
+    ]
+
+
+def _rolls_back(option: argparse.Namespace) -> bool:
+    given = option.job_rollback or "job"
+    if given not in ROLLBACK:
+        fix = did_you_mean(given, ROLLBACK, what="there are")
+        raise UsageError([Problem(what=f"--job-rollback {given!r} is not known", fix=fix)])
+    return bool(given == "run")
 
 
 def _seconds(option: str, given: str | None) -> float:

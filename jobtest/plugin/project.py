@@ -78,13 +78,7 @@ class Project:
         forced = ids(asked.force, "--job-force")
         if problems:
             raise ProjectError(problems)
-        select: Collection[str] | None = asked.selected
-        if only:
-            select = [id for id in only if select is None or id in select]
-        if select is not None:
-            select = {*select, *forced}
-        if asked.downstream and select is not None:
-            select = self.graph.descendants(select)
+        select = self._selected(asked, only, forced)
         if asked.command is Command.CLEANUP:
             return cleanup_plan(self.graph, {one.job: one.run for one in memory.store.owed()}, select)
         if asked.verb != "apply":
@@ -110,6 +104,17 @@ class Project:
             order=asked.order,
         )
         return replace(plan, keep_cleanups=asked.keep, rolls_back=asked.rolls_back)
+
+    def _selected(
+        self, asked: Asked, only: Collection[str], forced: Collection[str]
+    ) -> Collection[str] | None:
+        """Return the ids that are asked for; None: all."""
+        select = asked.selected
+        if only:
+            select = [id for id in only if select is None or id in select]
+        if select is not None:
+            select = {*select, *forced}
+        return self.graph.descendants(select) if asked.downstream and select is not None else select
 
     def _verb_plan(
         self,

@@ -39,7 +39,7 @@ WRITES = (Command.APPLY, Command.CLEANUP, Command.DELETE, Command.ROLLBACK, Comm
 """What is written down; a plan, a drift and a description only read."""
 
 CHANGES = (Command.APPLY, Command.DELETE, Command.ROLLBACK)
-"""What changes which jobs are there; these go on with their like only, and do first the rollbacks that are owed."""
+"""What changes which jobs are there: goes on with its like only, and does first the rollbacks that are owed."""
 
 MOST_DROPPED = 20
 """Runs that are forgotten at the end of a run at most, so that no run waits long for it."""
@@ -140,21 +140,17 @@ class Recollection:
         if command is Command.CLEANUP:
             found.all_owed = tuple(one.job for one in self.store.owed())
             return found
-        owner = self.store.owner() if command not in WRITES else None
-        if owner is not None:
-            found.under_way = True
-            found.lines.append(f"another run is under way: pid {owner.pid} on {owner.host}: {owner.command}")
+        if command not in WRITES and self._is_owned(found):
             return found
         verb = options.verb.does
         last = self._last(verb)
         killed = last is not None and last.ended_at is None
         if last is not None and killed and command in WRITES and last.host == socket.gethostname():
             found.lines += _swept(last.id)
-        if last is not None and goes_on and last.command != verb:
-            found.lines.append(f"nothing to resume: the last run was for {last.command}; this is a new one")
+        if goes_on and (last is None or last.command != verb):
+            why = f"the last run was for {last.command}" if last is not None else "there is no earlier run"
+            found.lines.append(f"nothing to resume: {why}; this is a new one")
             goes_on = False
-        elif last is None and goes_on:
-            found.lines.append("nothing to resume: there is no earlier run; this is a new one")
         if last is not None and (killed or goes_on):
             try:
                 self._look_at(last, graph, found, options.verb, goes_on=goes_on)
@@ -164,11 +160,18 @@ class Recollection:
                 found.lines += [problem.what for problem in error.problems]
         self._inherit(run, found, keep=options.keep, every=verb == "apply")
         self._inherit_rollbacks(graph, found)
+        found.undo = found.undo if command in CHANGES else ()
         if command not in WRITES:
-            found.changes, found.owed, found.undo = (), (), ()
-        if command not in CHANGES:
-            found.undo = ()
+            found.changes, found.owed = (), ()
         return found
+
+    def _is_owned(self, found: Recovered) -> bool:
+        """Tell whether another run is under way, also to the user."""
+        owner = self.store.owner()
+        if owner is not None:
+            found.under_way = True
+            found.lines.append(f"another run is under way: pid {owner.pid} on {owner.host}: {owner.command}")
+        return found.under_way
 
     def _last(self, verb: str) -> RunRecord | None:
         """Return the last run that counts for a verb: of those that change which jobs are there, any."""

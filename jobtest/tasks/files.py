@@ -43,7 +43,7 @@ def place_of(target: Path) -> Path:
     try:
         place = Path(os.path.realpath(target))
     except ValueError as error:
-        problem = Problem(what=f"{str(target)!r} cannot be written: {error}", fix="give the path of a file")
+        problem = Problem(what=f"{str(target)!r} is no path of a file", fix="take the null character out")
         raise TaskFailed(problem) from error
     with explained(f"'{target}' cannot be written", place.parent, "give a file in a folder that can be made"):
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -186,6 +186,16 @@ def test_an_include_that_leads_nowhere_is_told(read, text, at, what):
     assert problems[0].fix == (near if at else "")
 
 
+def test_a_job_of_an_included_file_has_the_place_of_the_file(read):
+    entries, _ = read('include "base"\ntasks += { name = a }', base="tasks = [{ name = b }, { name = a }]")
+
+    assert [(one.name, one.place) for one in entries] == [
+        ("b", "job_x.conf"),
+        ("a", "job_x.conf:2:12"),
+        ("a_2", "job_x.conf"),
+    ]
+
+
 def test_an_error_in_an_included_file_is_told_there(read):
     assert read('include "base"', base="\na = [")[1][0].at[0].startswith("base.conf:2")
 

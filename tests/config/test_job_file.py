@@ -184,6 +184,14 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(told):
     ]
 
 
+def test_what_is_wrong_in_an_option_or_a_variable_is_told_once_and_left_out(read):
+    text = '[vars]\nv = "${nope}"\n[[job]]\nname = "a"\ntask = "t"\ntimeout = "${v}"\nretries = "${b.n}"\nneeds = "b"'
+    (entry,), problems = read(text)
+
+    assert [one.at for one in problems] == [("job_x.toml:2:1",), ("job_x.toml:7:1",)]
+    assert entry.options == {"needs": "b"}
+
+
 def test_a_mistake_says_what_to_do(read):
     _, problems = read('[[job]]\nname = "a"\ntask = "t"\nretrys = 1\n')
 
@@ -258,6 +266,15 @@ def test_what_is_not_toml_is_told_with_the_line(read, text, problem):
 
     assert entries == ()
     assert str(said).startswith(problem)
+
+
+def test_of_a_long_line_the_part_around_the_mistake_is_shown(read):
+    _, (problem,) = read(f'a = "{"x" * 500}" oops')
+
+    line, caret = problem.what.splitlines()[1:]
+    assert len(line) < 110
+    assert line[caret.index("^") :] == "oops"
+    assert problem.at == ("job_x.toml:1:508",)
 
 
 def test_what_is_not_text_or_not_there_is_told(tmp_path):
@@ -378,6 +395,13 @@ def test_a_long_chain_of_includes_works(entries):
     text = '[[job]]\nname = "a"\ntask = "t"'
 
     assert [one.name for one in entries('include = "i0.toml"', **files, i1200=text)] == ["a"]
+
+
+def test_files_that_include_others_twice_are_read_once(entries):
+    files = {f"i{number}": f'include = ["i{number + 1}.toml", "i{number + 1}.toml"]' for number in range(40)}
+    text = '[[job]]\nname = "a"\ntask = "t"'
+
+    assert [one.name for one in entries('include = "i0.toml"', **files, i40=text)] == ["a"]
 
 
 def test_a_mistake_in_an_included_file_is_told_there(told):

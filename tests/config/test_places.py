@@ -155,10 +155,14 @@ def test_a_key_stands_in_the_last_file_that_has_it():
     first = Source(
         "a.toml", {"job": [{"name": "x", "args": {"one": 1}}]}, {("job", 0, "args", "one"): (1, 1)}.get
     )
-    second = Source("b.toml", {"job": [{"name": "x", "retries": 1}]}, {("job", 0): (7, 1)}.get)
+    second = Source(
+        "b.toml", {"job": [{"name": "x", "retries": 1, "args": {"two": 2}}]}, {("job", 0): (7, 1)}.get
+    )
     origin = Origin(((0, first, ("job", 0)), (1, second, ("job", 0))))
 
     assert origin.at("args", "one") == "a.toml:1:1"
+    assert origin.at() == "b.toml:7:1"
+    assert origin.at("args") == "b.toml:7:1"
     assert origin.at("retries") == "b.toml:7:1"
     assert origin.order("args", "one") < origin.order("retries")
 

@@ -99,6 +99,8 @@ def test_what_an_entry_uses_is_known_through_all_variables():
 
     assert scope.uses(scope.substitute("${a}").used) == ({"a": "${b}", "b": "${region}"}, {"region"})
     assert scope.uses(scope.substitute("plain").used) == ({}, frozenset())
+    hidden = Scope(variables={"region": "us"}, params={"region": "eu"})
+    assert hidden.uses(hidden.substitute("${region}").used) == ({"region": "us"}, frozenset())
 
 
 @given(st.text(alphabet="${}?env:ab.\n", max_size=20))
@@ -261,7 +263,12 @@ def test_only_what_a_value_shows_can_be_reached():
     class Live:
         secret = 1
 
-    data = put_in({"a": "${x.secret}", "b": "${x.__class__}"})
+    @dataclass
+    class Found(Live):
+        path: str
 
-    with pytest.raises(ProjectError, match="has no 'secret'"):
-        fill(data, {"x": Live()})
+    for value in (Live(), Found("p")):
+        with pytest.raises(ProjectError, match="has no 'secret'"):
+            fill(put_in({"a": "${x.secret}"}), {"x": value})
+        with pytest.raises(ProjectError, match="has no '__class__'"):
+            fill(put_in({"a": "${x.__class__}"}), {"x": value})

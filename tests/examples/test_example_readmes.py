@@ -4,7 +4,7 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "name", ["hello", "movie_night", "scan_pipeline", "release", "nightly_backup", "photo_album"]
+    "name", ["hello", "movie_night", "scan_pipeline", "release", "nightly_backup", "photo_album", "infra"]
 )
 def test_the_readme_shows_what_the_example_prints(name, examples, normalised):
     readme = (examples / name / "README.md").read_text(encoding="utf-8")

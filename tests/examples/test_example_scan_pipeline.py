@@ -1,5 +1,6 @@
 import shutil
 import sqlite3
+import tarfile
 from contextlib import closing
 
 import pytest
@@ -47,10 +48,49 @@ def test_the_next_run_changes_nothing(again):
     assert again.recap == "18 jobs: 18 unchanged"
 
 
+@pytest.fixture(scope="module")
+def in_toml(story):
+    return story[3], story[4]
+
+
+def rows(catalogue):
+    with closing(sqlite3.connect(catalogue)) as connection:
+        return [
+            connection.execute(f"select * from {table} order by 1, 2").fetchall() for table in ("package", "import")
+        ]
+
+
+def test_the_same_in_toml_fails_and_goes_on_in_the_same_way(in_toml):
+    failed, uploaded = in_toml
+    assert failed.having("failed") == {"upload"}
+    assert failed.having("blocked") == {"backup", "clean", "prune"}
+    assert uploaded.having("changed") == {"upload", "backup", "clean"}
+
+
+def test_the_same_in_hocon_does_the_whole_at_once(story):
+    assert story[5].recap == "17 jobs: 1 unchanged, 16 changed"
+
+
+def test_nothing_is_left_to_do_in_any_of_the_three(story):
+    assert story[6].recap == "52 jobs: 52 unchanged"
+
+
+@pytest.mark.parametrize("way", ["toml", "hocon"])
+def test_all_three_come_to_the_same_catalogue_and_a_backup_of_it(story, way, tmp_path):
+    work = story.example.folder / "work"
+    wanted = rows(work / "catalogue.sqlite")
+    assert rows(work / way / "catalogue" / "catalogue.sqlite") == wanted
+    (backup,) = (work / way / "backups").iterdir()
+    with tarfile.open(backup) as archive:
+        archive.extractall(tmp_path, filter="data")
+    assert rows(tmp_path / "catalogue" / "catalogue.sqlite") == wanted
+    assert not (work / way / "scan").exists()
+
+
 def test_a_run_without_memory_changes_nothing_either(copy_of, story):
     example = copy_of(story.example)
     shutil.rmtree(example.folder / ".jobtest")
-    assert example.run("--orchestrate").recap == "18 jobs: 18 unchanged"
+    assert example.run("--orchestrate", "job_scan_pipeline.py").recap == "18 jobs: 18 unchanged"
 
 
 def test_the_catalogue_knows_who_imports_whom(uploaded, story):
@@ -74,7 +114,7 @@ def test_a_change_of_one_package_scans_that_package_only(copy_of, story):
     with closing(sqlite3.connect(example.folder / "work" / "catalogue.sqlite")) as catalogue, catalogue:
         before = catalogue.execute("select * from import order by 1, 2, 3").fetchall()
         catalogue.execute("update package set fingerprint = 'of yesterday' where name = 'json'")
-    done = example.run("--orchestrate")
+    done = example.run("--orchestrate", "job_scan_pipeline.py")
     assert done.having("changed") == {"scanner", "scan[json]", "edges", "upload", "clean"}
     with closing(sqlite3.connect(example.folder / "work" / "catalogue.sqlite")) as catalogue:
         assert catalogue.execute("select * from import order by 1, 2, 3").fetchall() == before
@@ -86,7 +126,7 @@ def test_old_backups_are_deleted_but_never_the_newest(copy_of, story):
     (newest,) = backups.iterdir()
     newest.rename(backups / "catalogue-2001-02-03.sqlite")
     (backups / "catalogue-2001-01-01.sqlite").touch()
-    assert example.run("--orchestrate").having("changed") == {"prune"}
+    assert example.run("--orchestrate", "job_scan_pipeline.py").having("changed") == {"prune"}
     assert [file.name for file in backups.iterdir()] == ["catalogue-2001-02-03.sqlite"]
 
 
@@ -100,7 +140,7 @@ def test_an_upload_that_breaks_half_way_leaves_the_catalogue_as_it_was(copy_of):
             create trigger closed before insert on import when new.package = 'xml'
             begin select raise(abort, 'the catalogue takes nothing that begins with x'); end;
         """)
-    done = example.run("--orchestrate")
+    done = example.run("--orchestrate", "job_scan_pipeline.py")
     assert done.having("failed") == {"upload"}
     assert "the catalogue takes nothing that begins with x" in done.output
     with closing(sqlite3.connect(example.folder / "work" / "catalogue.sqlite")) as catalogue:

@@ -32,7 +32,7 @@ def test_without_the_flag_nothing_is_collected_and_nothing_of_the_rest_is_import
     )
     assert "1 passed" in told
     loaded, has_asyncio = json.loads(told.splitlines()[-1])
-    assert loaded == ["jobtest", "jobtest.plugin"]
+    assert loaded == ["jobtest", "jobtest.plugin", "jobtest.plugin.hookspecs"]
     assert not has_asyncio
 
 

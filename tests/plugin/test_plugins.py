@@ -160,7 +160,17 @@ def test_a_loader_of_a_package_makes_jobs_of_its_files(jobs, installed, monkeypa
 
     assert run.outcomes == {"job_x.jsn::hi": "changed"}
     assert (jobs.path / "hi.txt").read_text() == "Ada, Ada here"
+    assert [job.at for job in run.plan.graph] == ["job_x.jsn:1 hi"]
     assert jobs.run("job_x.jsn::hi", "--job-set=who=Ada").ret == 0
+
+
+def test_a_job_whose_name_is_not_written_in_its_file_is_a_job(jobs, installed):
+    text = f"def load(path, names, env): return {JOB.replace('${who},', 'made up')}"
+    installed("acme", "jobtest.loaders", {"jsn": "acme_jobs:load"}, text)
+    run = jobs("", "-v", files={"job_x.jsn": "another text"})
+
+    assert run.outcomes == {"job_x.jsn::hi": "changed"}
+    assert [job.at for job in run.plan.graph] == ["job_x.jsn hi"]
 
 
 def test_the_loader_of_the_page_works(jobs, installed):

@@ -113,7 +113,7 @@ def test_all_that_cannot_be_filled_is_named_and_nothing_is_written():
         ({"content": "", "path": Path("folder")}, "'folder' is a folder"),
         ({"content": "", "path": Path("pipe")}, "'pipe' is no regular file"),
         ({"content": "", "path": Path("t.in/x")}, "'t.in/x' cannot be written: File exists"),
-        ({"content": "", "path": Path("a\0b")}, "'a\\x00b' cannot be written: embedded null byte"),
+        ({"content": "", "path": Path("a\0b")}, "'a\\x00b' is no path of a file"),
     ],
 )
 def test_what_cannot_be_written_is_told(arguments, what):
