@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from jobtest.config.secrets import Secrets
 from jobtest.core.events import Event, JobEnded, PhaseEnded, RunStopped
 from jobtest.core.model import Failure
 
-__all__ = ["masked_event"]
+__all__ = ["masked_event", "masked_failure"]
 
 
 def masked_event(event: Event, secrets: Secrets) -> Event:
@@ -21,7 +20,7 @@ def masked_event(event: Event, secrets: Secrets) -> Event:
         case PhaseEnded():
             return replace(
                 event,
-                failure=_failure(event.failure, mask) if event.failure is not None else None,
+                failure=masked_failure(event.failure, secrets) if event.failure is not None else None,
                 stdout=mask(event.stdout),
                 stderr=mask(event.stderr),
                 log=mask(event.log),
@@ -35,8 +34,11 @@ def masked_event(event: Event, secrets: Secrets) -> Event:
             return event
 
 
-def _failure(failure: Failure, mask: Callable[[str], str]) -> Failure:
-    """Return a failure masked; a type may be made while the job runs, with any name."""
+def masked_failure(failure: Failure, secrets: Secrets) -> Failure:
+    """Return a failure without secrets; a type may be made while the job runs, with any name."""
+    if not secrets:
+        return failure
+    mask = secrets.mask
     return replace(
         failure,
         message=mask(failure.message),

@@ -1,7 +1,7 @@
 """The pytest plugin: the only room that knows pytest.
 
-This file is imported by every pytest run, so it holds no more than options and hooks; the rest is imported when
-`--orchestrate` is seen.
+This file and `hookspecs` are imported by every pytest run, so they hold no more than options and the names of
+hooks; the rest is imported when `--orchestrate` is seen.
 """
 
 from __future__ import annotations

@@ -16,10 +16,8 @@ import pytest
 
 from jobtest.core.errors import JobtestError
 from jobtest.core.model import TAIL, Failure, Outcome, Phase, Verdict
-from jobtest.core.planner import Plan
 from jobtest.core.summary import JobRecord
 from jobtest.engine.calls import (
-    NO_VALUE,
     Call,
     FunctionCall,
     Isolated,

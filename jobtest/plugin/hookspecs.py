@@ -54,7 +54,7 @@ def pytest_jobtest_collected(config: pytest.Config, jobs: dict[str, Job]) -> Non
             def pytest_jobtest_collected(jobs):
                 for id, job in list(jobs.items()):
                     if job.name.startswith("fetch_"):
-                        jobs[id] = replace(job, retry=Retry(retries=3, delay=0.01))
+                        jobs[id] = replace(job, retry=Retry(retries=3))
                     if id.startswith("cluster/"):
                         del jobs[id]
     """

@@ -129,7 +129,9 @@ def kind_of(phase: Phase, calls: str) -> Phase | str:
     """
     if phase is Phase.RUN and calls != "job":
         return calls
-    return {Phase.RECHECK: Phase.CHECK, Phase.ROLLBACK: "rollback"}.get(phase, phase)
+    if phase is Phase.ROLLBACK:
+        return "rollback"
+    return Phase.CHECK if phase is Phase.RECHECK else phase
 
 
 class Elsewhere(Exception):

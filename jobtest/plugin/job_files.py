@@ -23,7 +23,7 @@ import pytest
 from jobtest.config.arguments import Arguments
 from jobtest.config.job_file import Entry, read_job_file
 from jobtest.config.template import fill, references
-from jobtest.core.errors import Problem, ProjectError, did_you_mean
+from jobtest.core.errors import Problem, ProjectError, did_you_mean, nearest
 from jobtest.plugin import fixtures
 from jobtest.plugin.builtin import names_key, params_key, run_id_key
 from jobtest.plugin.collect import JobCollector
@@ -106,11 +106,13 @@ class _Maker:
     def source(self) -> Source:
         """Return the source, with all that is wrong told."""
         entry, type = self._entry, self._type
-        self._refuse_unknown()
+        misspelt = self._refuse_unknown()
         run = self._bound(type.run, also=entry.parametrize)
         checks = {name: self._bound(f) for name, f in type.checks.items() if not self._missing(f)}
         companions = {prefix: self._bound(f) for prefix, f in type.companions.items() if not self._missing(f)}
         for name in self._missing(type.run):
+            if name in misspelt:
+                continue
             what = f"job {entry.name!r}: task type {type.name!r} needs the argument {name!r}"
             self._problem(what, entry.at("args"), type.at, fix=f"add {name} = ... to args")
         marks = [pytest.mark.job(**entry.options).mark] if entry.options else []
@@ -154,15 +156,19 @@ class _Maker:
                 return self._entry.at("args", *path)
         return self._entry.place
 
-    def _refuse_unknown(self) -> None:
+    def _refuse_unknown(self) -> set[str]:
+        """Tell which arguments no function takes; return those that were probably meant."""
         known = self._type.argument_names
+        meant: set[str] = set()
         if any(one.open for one in self._type.arguments.values()):
-            return
+            return meant
         for name in self._entry.args:
             if name not in known:
                 what = f"job {self._entry.name!r}: task type {self._type.name!r} has no argument {name!r}"
                 fix = did_you_mean(name, known, what="arguments are") or "it takes none"
                 self._problem(what, self._entry.at("args", name), self._type.at, fix=fix)
+                meant.add(nearest(name, known) or "")
+        return meant
 
     def _missing(self, function: Function) -> list[str]:
         """Return the parameters of a function that are neither given nor fixtures."""

@@ -39,7 +39,7 @@ WRITES = (Command.APPLY, Command.CLEANUP, Command.DELETE, Command.ROLLBACK, Comm
 """What is written down; a plan, a drift and a description only read."""
 
 CHANGES = (Command.APPLY, Command.DELETE, Command.ROLLBACK)
-"""What changes which jobs are there: goes on with its like only, and does first the rollbacks that are owed."""
+"""What changes which jobs are there: goes on with its like only, and first does rollbacks that are owed."""
 
 MOST_DROPPED = 20
 """Runs that are forgotten at the end of a run at most, so that no run waits long for it."""

@@ -22,6 +22,7 @@ from jobtest.engine.calls import failure_of
 from jobtest.engine.clock import SystemClock, new_run_id
 from jobtest.engine.describe import describe_run, owner_of
 from jobtest.engine.loop import Engine
+from jobtest.engine.masked import masked_failure
 from jobtest.plugin import builtin
 from jobtest.plugin.applied import as_saved
 from jobtest.plugin.asked import Asked
@@ -324,7 +325,8 @@ class Orchestration:
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Tell hooks of an internal error."""
         if self.hooks is not None:
-            self.hooks.error(failure_of(excinfo.value, with_text=True))
+            failure = failure_of(excinfo.value, with_text=True)
+            self.hooks.error(masked_failure(failure, self.options.secrets))
 
     # --- the run ---
 

@@ -27,7 +27,7 @@ from jobtest.core.errors import Problem, did_you_mean, nearest
 from jobtest.plugin import fixtures
 from jobtest.plugin.collect import COMPANIONS, JobCollector
 from jobtest.plugin.hidden import NEVER_JOBS
-from jobtest.plugin.items import line_of, problems_key
+from jobtest.plugin.items import PACKAGE, line_of, problems_key
 from jobtest.plugin.source import defined_twice
 from jobtest.tasks import BUILT_IN
 
@@ -183,6 +183,8 @@ class TaskTypes:
 
     def _at(self, function: Function) -> str:
         file = Path(inspect.unwrap(function).__code__.co_filename)
+        if file.is_relative_to(PACKAGE):
+            return f"{function.__name__} of jobtest"
         return f"{fixtures.relative(file, self._root)}:{line_of(function)} {function.__name__}"
 
     def _refuse(self, module: ModuleType) -> None:

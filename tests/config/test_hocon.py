@@ -186,13 +186,13 @@ def test_an_include_that_leads_nowhere_is_told(read, text, at, what):
     assert problems[0].fix == (near if at else "")
 
 
-def test_a_job_of_an_included_file_has_the_place_of_the_file(read):
+def test_a_job_of_an_included_file_has_the_place_of_what_is_around_it(read):
     entries, _ = read('include "base"\ntasks += { name = a }', base="tasks = [{ name = b }, { name = a }]")
 
     assert [(one.name, one.place) for one in entries] == [
-        ("b", "job_x.conf"),
+        ("b", "job_x.conf:2:1"),
         ("a", "job_x.conf:2:12"),
-        ("a_2", "job_x.conf"),
+        ("a_2", "job_x.conf:2:1"),
     ]
 
 

@@ -185,8 +185,8 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(told):
 
 
 def test_what_is_wrong_in_an_option_or_a_variable_is_told_once_and_left_out(read):
-    text = '[vars]\nv = "${nope}"\n[[job]]\nname = "a"\ntask = "t"\ntimeout = "${v}"\nretries = "${b.n}"\nneeds = "b"'
-    (entry,), problems = read(text)
+    options = 'timeout = "${v}"\nretries = "${b.n}"\nneeds = "b"'
+    (entry,), problems = read(f'[vars]\nv = "${{nope}}"\n[[job]]\nname = "a"\ntask = "t"\n{options}')
 
     assert [one.at for one in problems] == [("job_x.toml:2:1",), ("job_x.toml:7:1",)]
     assert entry.options == {"needs": "b"}

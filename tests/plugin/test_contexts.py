@@ -132,6 +132,23 @@ def test_cleanups_are_owed_in_their_context(jobs, project):
     assert same.seen == ["cleaned"]
 
 
+def test_what_is_deleted_in_one_context_is_still_there_in_another(jobs, project):
+    jobs.remembers = True
+    settings = f'{SETTINGS}\n[commands]\ndestroy = "delete"\n'
+    source = """
+        from seen import note
+        def job_a(): note("made")
+        def delete_a(context): note("deleted in", context)
+    """
+    for name in ("dev", "prod"):
+        project(source, f"--job-context={name}", settings=settings)
+    for name, seen in (("dev", [("deleted in", "dev")]), ("dev", []), ("prod", [("deleted in", "prod")])):
+        run = project(source, f"--job-context={name}", "--job-command=destroy", settings=settings)
+        assert run.seen == seen
+    told = usage(project(source, "--job-command=delete", settings=settings))
+    assert told == "--job-command 'delete' is not known\n  fix: it is called 'destroy' here"
+
+
 def test_a_run_goes_on_with_one_in_its_context(jobs, project):
     jobs.remembers = True
     source = """

@@ -202,7 +202,7 @@ def job_group(): raise ExceptionGroup("many", [OSError(str(n)) for n in range(30
 
 @alone
 def job_noise_to_the_run():
-    for fd in range(3, 20):
+    for fd in range(3, 40):
         try:
             os.write(fd, b"\\x00\\x00\\x00\\x02{{}}\\xff\\xff\\xff\\xffnoise")
         except OSError:
@@ -211,7 +211,7 @@ def job_noise_to_the_run():
 
 @alone
 def job_odd_message_to_the_run():
-    for fd in range(3, 20):
+    for fd in range(3, 40):
         try:
             os.write(fd, b"\\x00\\x00\\x00\\x0d" + b'{{"result":{{}}}}')
         except OSError:

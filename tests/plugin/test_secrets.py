@@ -180,3 +180,46 @@ def test_a_prompt_is_shown_at_once_and_the_beginning_of_a_secret_waits(jobs):
     """
     run = jobs(source, GIVEN, "-s", files=SECRET)
     assert "Continue? hunting *** and hun" in run.text
+
+
+def test_a_line_that_is_too_long_to_wait_for_its_end_is_not_cut_within_a_secret(jobs):
+    source = """
+    import sys
+    def job_a(params):
+        sys.stdout.write("y" * 65_540 + "hunt")
+        sys.stdout.write("er2 and more")
+    """
+    run = jobs(source, GIVEN, "-s", "-J2", files=SECRET)
+    assert run.text.count("y" * 10 + "\n") == 1
+    assert "a | *** and more" in run.text
+
+
+def test_other_plugins_hear_warnings_reports_and_events_without_secrets(jobs):
+    heard = []
+
+    class Listener:
+        def pytest_warning_recorded(self, warning_message):
+            heard.append(str(warning_message.message))
+
+        def pytest_runtest_logreport(self, report):
+            heard.append(f"{report.longreprtext} {report.sections} {report.user_properties}")
+
+        def pytest_jobtest_job_ended(self, record):
+            heard.append(str(record))
+
+    source = """
+    import warnings
+    class Odd(UserWarning):
+        def __init__(self, one, two): super().__init__(f"{one} {two}")
+    def job_a(params, record_property):
+        warnings.warn(f"mind {params.password}")
+        warnings.warn(Odd("not", params.password))
+        record_property("a", {"b": [params.password, 1]})
+        print(params.password)
+        raise ValueError(params.password)
+    """
+    jobs(source, GIVEN, files=SECRET, plugins=[Listener()])
+    assert "mind ***" in heard
+    assert "not ***" in heard
+    assert any("{'b': ['***', 1]}" in one for one in heard)
+    assert "hunter2" not in str(heard)
