@@ -27,6 +27,7 @@ def check_network(cloud, network_wanted):
     assert cloud.differences(NETWORK, network_wanted) == {}
 
 
+@pytest.mark.job(priority=1)  # the first of those that wait for nothing, however long each of them takes
 def job_network(cloud, network_wanted):
     """The network of the shop, public only where it is meant to be."""
     cloud.create(NETWORK, network_wanted)

@@ -1,7 +1,7 @@
 """The steps of the pipeline as task types, for `job_scan.toml` and `job_scan.conf`.
 
-A task type is a function `task_NAME`. What it takes is given under `args`, or is a fixture of `conftest.py`, as
-`library` and `wanted` are. A `check_task_NAME` says what the desired state is.
+A task type is a function `task_NAME`. What it takes is given under `args`, or is a fixture of `conftest.py`,
+as `library` and `wanted` are. A `check_task_NAME` says what the desired state is.
 """
 
 from pathlib import Path

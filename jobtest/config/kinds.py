@@ -19,7 +19,7 @@ from typing import Any, Literal, Union, cast, get_args, get_origin, is_typeddict
 from cattrs import Converter
 from cattrs.cols import list_structure_factory
 from cattrs.errors import (
-    CattrsError,
+    BaseValidationError,
     ClassValidationError,
     ForbiddenExtraKeysError,
     IterableValidationError,
@@ -157,7 +157,7 @@ def _converter() -> Converter:
     register = converter.register_structure_hook_factory
     for scalar in SCALARS:
         converter.register_structure_hook(scalar, _scalar(scalar))
-    register(lambda kind: isinstance(kind, type) and issubclass(kind, Enum), _enum)
+    converter.register_structure_hook(Enum, lambda value, kind: _enum(kind)(value, kind))
     register(lambda kind: _origin(kind) is Literal, _literal)
     register(lambda kind: _origin(kind) in (Union, UnionType), lambda kind: _union(kind, converter))
     register(lambda kind: _among(_origin(kind), LISTS), lambda kind: _list(kind, converter))
@@ -214,7 +214,7 @@ def _union(kind: object, converter: Converter) -> _Cattrs:
         for arm in (*exact, *others):
             try:
                 return converter.structure(value, arm)
-            except (Refused, CattrsError):
+            except (Refused, BaseValidationError):
                 continue
         raise Refused(rule_of(kind))
 
@@ -248,7 +248,7 @@ def _row(inner: Sequence[Any], converter: Converter) -> _Cattrs:
         for number, (one, arm) in enumerate(zip(value, inner, strict=True)):
             try:
                 made.append(converter.structure(one, arm))
-            except (Refused, CattrsError) as error:
+            except (Refused, BaseValidationError) as error:
                 error.add_note(IterableValidationNote("", number, arm))
                 errors.append(error)
         if errors:

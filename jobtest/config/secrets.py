@@ -31,7 +31,7 @@ PART = 16
 GRAM = PART // 2
 """Of `PART` characters that a text shares with a secret, so many begin at a place that divides by it."""
 
-MOST_PLACES = 4
+MOST_PLACES = 64
 """Places of one gram in one secret that are tried: a secret may be the same character a thousand times."""
 
 CUTS = (("...", "..."), ("\n[", "left out here]\n"))
@@ -56,14 +56,12 @@ class Secrets:
         for name, value in (values or {}).items():
             for _, leaf in _leaves(name, value):
                 self._learn(name, str(leaf))
-        self._whole = [form for form in self._names if len(form) < PART]
+        short = [form for form in self._names if len(form) < PART]
         long = [form for form in self._names if len(form) >= PART]
         for form in long:
             self._index(form)
         self._long = "\0".join(long)
-        self._begins = {
-            form[:size] for form in chain(self._whole, self._cuts) for size in range(1, len(form))
-        }
+        self._begins = {form[:size] for form in chain(short, self._cuts) for size in range(1, len(form))}
         self._longest = max(map(len, self._begins), default=0)
 
     def __bool__(self) -> bool:
@@ -183,7 +181,7 @@ class Secrets:
         return merged
 
     def _spans(self, text: str) -> Iterator[tuple[int, int, str]]:
-        yield from _all_of(self._whole, text)
+        yield from _all_of(self._names, text)
         if self._grams:
             yield from self._parts(text)
         if any(after in text or before in text for after, before in CUTS):

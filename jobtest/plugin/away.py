@@ -63,7 +63,7 @@ def process_lane(
     facts: dict[str, object] = {
         "lineage": lineage,
         "seed": session.config.stash[run_id_key],
-        "names": dict(session.config.stash.get(names_key, {})),
+        "names": session.config.stash.get(names_key, None) or {},
         "temporary": _temporary(session, project, isolated),
     }
     children = Children(session, project, plan, homes, lineage)

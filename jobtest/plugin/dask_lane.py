@@ -125,7 +125,7 @@ def _setup(config: pytest.Config, project: Project, plan: Plan, run: str, lineag
     return {
         "run": run,
         "seed": config.stash[run_id_key],
-        "names": dict(config.stash.get(names_key, {})),
+        "names": config.stash.get(names_key, None) or {},
         "lineage": lineage,
         "module": HOST,
         "root": str(root),

@@ -70,7 +70,13 @@ class Crossing:
     def _ends(self, ticket: Ticket) -> str:
         """Return after which verdict of a phase no other follows: `any`, `ok`, or empty if one always may."""
         job, plan = ticket.job, self._bodies.engine.plan
-        if job.is_generator or job.has_describe:
+        if ticket.phase in (Phase.CLOSE, Phase.CLEANUP):
+            return "any"
+        if job.is_generator:
+            return ""
+        if ticket.phase is Phase.DESCRIBE:
+            return "" if job.has_check and job.own_value else "any"
+        if job.has_describe:
             return ""
         if ticket.phase is Phase.RECHECK or (ticket.phase is Phase.RUN and not job.has_check):
             return "any"

@@ -40,12 +40,12 @@ Function = Callable[..., object]
 types_key = pytest.StashKey[TaskTypes]()
 
 
-def builtin_names(config: pytest.Config) -> Mapping[str, object]:
+def builtin_names(config: pytest.Config) -> dict[str, object]:
     """Return the names that stand for a value in every job file; the same for the whole run, on all lanes."""
     if names_key not in config.stash:
         run = config.stash[run_id_key]
         now = datetime.now().astimezone()
-        config.stash[names_key] = {
+        names: dict[str, object] = {
             "CWD": str(config.invocation_params.dir),
             "HOME": str(Path.home()),
             "NOW": f"{now:%Y-%m-%dT%H:%M:%S}",
@@ -54,6 +54,7 @@ def builtin_names(config: pytest.Config) -> Mapping[str, object]:
             "RUN_ID": run,
             "TODAY": f"{now:%Y-%m-%d}",
         }
+        config.stash[names_key] = names
     return config.stash[names_key]
 
 
@@ -65,11 +66,12 @@ class JobFile(JobCollector):
         self.begin()
         stash = self.config.stash
         types = stash.setdefault(types_key, TaskTypes(self.session))
+        params = stash[params_key]
         entries, problems = read_job_file(
             self.path,
             root=self.config.rootpath,
             keywords=KEYWORDS,
-            params=stash[params_key],
+            params=params,
             builtins=builtin_names(self.config),
             env=os.environ,
             overriding={text.partition("=")[0].strip() for text in self.config.option.job_set},

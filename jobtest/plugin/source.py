@@ -24,7 +24,7 @@ def _definitions(kinds: tuple[str, ...]) -> re.Pattern[bytes]:
 
 
 def defined_twice(path: Path, kinds: tuple[str, ...] = ()) -> list[tuple[str, int, int]]:
-    """Return the functions of jobs and task types that a file defines more than once at its top level, with both lines.
+    """Return the functions that a file defines more than once at its top level, with both lines.
 
     The file has been imported. Reading it as text is enough as long as no name comes twice; only then it is
     parsed.

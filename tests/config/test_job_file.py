@@ -318,6 +318,14 @@ def test_includes_are_merged_and_the_file_itself_wins(entries):
     assert (first.at("args", "only"), first.at("args", "b")) == ("base.toml:7:22", "job_x.toml:11:10")
 
 
+def test_a_pipeline_may_be_included(entries):
+    found = entries(
+        'include = "base.toml"\n[vars]\na = 1', base='tasks = [{name = "t", args = {a = "${a}"}}]'
+    )
+
+    assert [(one.name, one.args, one.place) for one in found] == [("t", {"a": 1}, "base.toml:1:10")]
+
+
 def test_a_file_that_is_included_twice_counts_once(entries):
     (entry,) = entries(
         'include = ["left.toml", "right.toml"]\n[[job]]\nname = "a"\ntask = "t"\nargs = {v = "${v}"}',

@@ -101,6 +101,13 @@ def test_much_text_takes_time_in_proportion_to_it():
     assert many.mask(line * 30_000) == line * 30_000  # quadratic would not end
 
 
+@pytest.mark.parametrize("size", [16, 17, 200])
+def test_a_secret_of_one_character_over_and_over_is_masked_wherever_it_begins(size):
+    dull = Secrets({"a": "a" * size})
+    for before in range(9):
+        assert dull.mask("[" * before + "a" * size + "]") == "[" * before + "***]"
+
+
 # --- in pieces ---
 
 ALPHABET = "ab.\n["

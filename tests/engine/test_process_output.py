@@ -1,4 +1,4 @@
-"""Output that is too much for the disk: a file that is written to loses its middle, and its reader is told."""
+"""Output that is too much for the disk: a file loses its middle while it is written to, and that is said."""
 
 import os
 

@@ -56,7 +56,8 @@ def in_toml(story):
 def rows(catalogue):
     with closing(sqlite3.connect(catalogue)) as connection:
         return [
-            connection.execute(f"select * from {table} order by 1, 2").fetchall() for table in ("package", "import")
+            connection.execute(f"select * from {table} order by 1, 2").fetchall()
+            for table in ("package", "import")
         ]
 
 

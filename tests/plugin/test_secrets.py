@@ -118,8 +118,15 @@ def test_an_import_that_fails_with_a_secret_is_told_without_it(jobs, monkeypatch
     print("connecting with", os.environ["DB_PASSWORD"])
     raise RuntimeError(f"no access with {os.environ['DB_PASSWORD']}")
     """
-    run = jobs(source, files={"jobtest.toml": 'secrets = ["env:DB_PASSWORD"]'})
+    heard = []
+
+    class Listener:
+        def pytest_collectreport(self, report):
+            heard.append(f"{report.longreprtext} {report.sections}")
+
+    run = jobs(source, files={"jobtest.toml": 'secrets = ["env:DB_PASSWORD"]'}, plugins=[Listener()])
     assert run.ret == 4
+    assert "hunter2" not in str(heard)
     assert "RuntimeError: no access with ***" in run.text
     assert "connecting with ***" in run.text
     assert "hunter2" not in run.text + run.errors

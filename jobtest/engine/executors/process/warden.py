@@ -17,8 +17,8 @@ Messages to the warden, by `op`:
 
 | op | says |
 |---|---|
-| `phase` | `key` of the attempt, `body` for its child, `timeout` in seconds or null; `first`: it has none yet, and \
-prints to `place`; `ends`: if it is the last one, the child has so many seconds to tear down |
+| `phase` | `key` of the attempt, `body` for its child, `timeout` in seconds or null; `first`: it has none yet, \
+and prints to `place`; `ends`: if it is the last one, the child has so many seconds to tear down |
 | `tell` | `body` for the child of `key`, an answer to what it asked |
 | `end` | the attempt is over: its child may tear down, in `timeout` seconds |
 | `cancel` | end it: first politely; `now`: at once |
@@ -482,7 +482,7 @@ class _Warden:
 
 
 def _forked() -> int:
-    """Fork without the warning of threads that Python 3.12 has: a fresh warden may have some by its imports."""
+    """Fork without the warning of threads of Python 3.12: a fresh warden may have some by its imports."""
     if sys.version_info >= (3, 12):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
