@@ -78,6 +78,8 @@ class Children:
         streams = Streams(self.folder, captured=self._captured)
         child = _Child(self._session, self._project, run, streams, self._homes)
 
+        child.get_ready()
+
         def live(frames: Frames) -> None:
             """Do what is asked until the end; the life of one child."""
             run.begin(frames)
@@ -212,6 +214,9 @@ class _Room(OutputRoom):
         self.memory = 0
         self._streams = streams
         self._for_ever = ExitStack()
+
+    def listen(self) -> None:
+        """Take in from now on what is the same for all items."""
         self._for_ever.enter_context(self._listening())
 
     def begin(self, item: JobItem) -> None:
@@ -300,16 +305,24 @@ class _Child:
         self._item: JobItem | None = None
         self._told = 0
 
+    def get_ready(self) -> None:
+        """Do in the warden what its children need not do."""
+        self._room.listen()
+
+    def _make_bodies(self) -> JobBodies:
+        """Return the bodies; the variables of this process are as they should be from now on."""
+        state, room = self._state, self._room
+        bodies = JobBodies(self._project, self._registry, state, room, self._kept, threads=False)
+        bodies.engine = self._run
+        return bodies
+
     def _begin(self, item: JobItem, mark: str, place: str) -> None:
-        """Take in whose process this is; its variables are its own from now on."""
+        """Take in whose process this is."""
         os.environ[MARK] = mark
         self._streams.begin(place)
         self._state.expect([item])
         self._told = len(item.user_properties)
-        self._bodies = JobBodies(
-            self._project, self._registry, self._state, self._room, self._kept, threads=False
-        )
-        self._bodies.engine = self._run
+        self._bodies = self._make_bodies()
         self._room.begin(item)
 
     def do(self, message: Mapping[str, Any]) -> bool:

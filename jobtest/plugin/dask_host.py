@@ -90,7 +90,7 @@ class _HostRun(_Run):
     """What the bodies may know of the run; what they say waits until the order is done."""
 
     def __init__(self, plan: Plan, lineage: str, wire: _Wire) -> None:
-        super().__init__(plan, lineage, wire.frames)
+        super().__init__(plan, lineage)
         self.said: dict[str, Any] = {}
         self._wire = wire
 
@@ -112,6 +112,7 @@ class _Desk(_Child):
 
     def __init__(self, session: pytest.Session, project: Project, run: _HostRun, streams: Streams) -> None:
         super().__init__(session, project, run, streams, _homes(project))
+        self._bodies = self._make_bodies()
         self._state.expect(project.items.values())  # never all done: wide fixtures stay until the end
 
     def phase(self, body: Mapping[str, Any], *, last: bool) -> dict[str, Any]:
@@ -119,7 +120,7 @@ class _Desk(_Child):
         self._item = item = self._project.items[body["job"]]
         self._told = len(item.user_properties)
         with self._room.open(item):
-            self._phase(item, body)
+            self._phase(item, {**body, "ends": ""})
         answer = self._run.said
         if last or not _stays(item):
             answer["end"] = self.end(item.id_)

@@ -179,7 +179,7 @@ def job_progress(checkpoint, secrets):
 
 def job_property(record_property, record_testsuite_property, record_xml_attribute, secrets):
     record_testsuite_property("token", secrets[2])
-    record_xml_attribute("assertions", secrets[0])
+    record_xml_attribute("classname", secrets[0])
     record_property("password", secrets[0])
     record_property(secrets[0], secrets)
 
@@ -229,7 +229,7 @@ def forms(secret):
     return [one.encode() for one in text]
 
 
-FORMS = [form for secret in SECRETS for form in forms(secret)]
+FORMS = [*(form for secret in SECRETS for form in forms(secret)), PASSWORD[3:].encode()]
 
 
 def written(folder):
@@ -275,7 +275,7 @@ def run(folder, *args):
     command = [sys.executable, "-m", "pytest", "--orchestrate", "-p", "no:hypothesispytest"]
     command += [part for one in given for part in ("--job-set", one)]
     env = {**os.environ, "API_TOKEN": TOKEN, "PYTHONDONTWRITEBYTECODE": "1"}
-    if "-J1" in args:
+    if "-J1" in args or "--job-executor=process" in args:
         env["SPLIT"] = "1"
     result = subprocess.run(
         [*command, *args], cwd=folder, env=env, capture_output=True, check=False, timeout=120

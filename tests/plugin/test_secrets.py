@@ -21,7 +21,7 @@ WAYS = {
     "processes": ("-J2", "--job-executor=process", "-vv", "-l", "-rA"),
     "four workers, full path": ("-J4", "-vv", "-l", "-rA"),
 }
-FEW = ("one worker", "four workers, live", "processes, live")
+FEW = ("one worker", "four workers, live", "four workers, full path", "processes, live")
 """What is tried always: each is a process or many; the rest on demand."""
 
 ways = [
@@ -230,3 +230,16 @@ def test_other_plugins_hear_warnings_reports_and_events_without_secrets(jobs):
     assert "not ***" in heard
     assert any("{'b': ['***', 1]}" in one for one in heard)
     assert "hunter2" not in str(heard)
+
+
+def test_what_other_plugins_write_to_the_terminal_is_masked_also_in_colours(jobs):
+    conftest = """
+    def pytest_report_header(): return "talking to hunter2"
+    def pytest_terminal_summary(terminalreporter):
+        terminalreporter.write_line("hun\\x1b[31mter2 is in colours")
+        terminalreporter._tw.line("hunter2 in bold", bold=True)
+    """
+    run = jobs("def job_a(): pass", GIVEN, "--color=yes", files=SECRET, conftest=conftest)
+    assert "talking to ***" in run.text
+    assert "***\x1b[31m is in colours" in run.text
+    assert "*** in bold" in run.text

@@ -203,7 +203,7 @@ def test_a_plan_for_another_verb_is_not_kept(site):
 def test_a_verb_of_the_project_has_values_for_the_report_only(site):
     run = site("--job-command=backup", "--job-report=r.json")
     report = json.loads(Path("r.json").read_text())
-    assert (report["command"], report["jobs"][2]["value"]) == ("backup", "page of {'id': 7}")
+    assert (report["command"], report["jobs"][2]["value"]) == ("backup", "page of 7")
     assert run.outcomes == {"net": "skipped", "server": "skipped", "page": "changed"}
     assert run.reasons["net"] == "it has no backup_net"
     assert table(site("--job-command=describe"))["page"][-1] == "None"

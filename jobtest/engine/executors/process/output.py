@@ -1,6 +1,6 @@
 """What a process prints: files behind its descriptors 1 and 2, so that it never has to wait for a reader.
 
-A file that gets too large loses its middle while it is written to: it gets a hole, where the disk has nothing.
+A file that gets too large loses its middle while it is written to: a hole, where the disk has nothing.
 """
 
 from __future__ import annotations

@@ -2,26 +2,26 @@
 
 It is forked before there are threads, with the project collected, so that a child has all of it at once.
 It keeps timeouts, and kills the whole tree of an attempt at one, when it is told to, when the attempt is
-over, and when the orchestrator has gone in whatever way: then its socket has an end.
-
-While attempts are under way the next child is there already: a spare, which has yet to hear whose it is.
+over, and when the orchestrator has gone in whatever way: then its socket has an end. While attempts are
+under way the next child is there already: a spare, which has yet to hear whose it is.
 
 A child becomes the parent of what its descendants leave behind. When it ends, these come to the warden,
 which ends every child that is not one of its own attempts: politely, and then not. The end of an attempt is
 told when nothing of it is left.
 
 It never waits for a reader: what cannot be sent at once is sent later. While the orchestrator does not read
-(it may be stopped), children that say very much have to wait; timeouts are kept all the same.
+(it may be stopped), children that say much have to wait; timeouts are kept all the same.
 
 Messages to the warden, by `op`:
 
 | op | says |
 |---|---|
-| `phase` | `key` of the attempt, `body` for its child, `timeout` in seconds or null; `first`: it has none yet, \
-and prints to `place`; `ends`: if it is the last one, the child has so many seconds to tear down |
+| `phase` | `body` for the child of `key`, which has `timeout` seconds, or null; `first`: there is none yet |
 | `tell` | `body` for the child of `key`, an answer to what it asked |
 | `end` | the attempt is over: its child may tear down, in `timeout` seconds |
 | `cancel` | end it: first politely; `now`: at once |
+
+A phase has `place`, the files that its child prints to, and `ends`: seconds to tear down after the last one.
 
 and from it: `said` (`body` from the child of `key`) and `gone` (`status` as of `waitpid`, `why`: `timeout`,
 `cancel`, `silent` or empty, `peak` in KiB, `forked`: false if there was no child at all). To the first `body`
