@@ -137,7 +137,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
         configure(config)
     else:
+        given = [arg for arg in config.invocation_params.args if isinstance(arg, str)]  # addopts are for both
         asked = [name for name, dest in _NEEDS_FLAG.items() if getattr(config.option, dest)]
+        asked = [name for name in asked if any(arg.startswith(name) for arg in given)]
         if asked:
             raise pytest.UsageError(f"{asked[0]} is for jobs\n  fix: add --orchestrate")
 

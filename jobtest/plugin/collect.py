@@ -107,6 +107,10 @@ class JobCollector(pytest.Module):
             item = JobItem.from_parent(self, name=full, **given, **common)
             item.source = source
             source.items.append(item)
+            if spec is not None and any(mark.name == "job" for mark in spec.marks):
+                what = f"job {source.name!r}: the mark job stands on the parameter {spec.id!r}"
+                fix = "put it on the function; for one parameter alone write a job of its own"
+                self.problem(what, (source.at,), fix)
         return source
 
 

@@ -328,9 +328,15 @@ class _Builder:
             if asked not in self._params and not hasattr(Params, asked):
                 what = f"{name} asks for the parameter {asked!r}, which is not set"
                 at = f"{file}:{line} {name}"
-                self.problems.append(Problem(what=what, at=(at,), fix=fix_of(asked, list(self._params))))
+                fix = self._context_with(asked) or fix_of(asked, list(self._params))
+                self.problems.append(Problem(what=what, at=(at,), fix=fix))
         names = frozenset(asked for asked, _ in found)
         return names if names and names.issubset(self._params) else frozenset(self._params)
+
+    def _context_with(self, name: str) -> str:
+        """Return how to choose a context that sets a parameter, or empty if none does."""
+        contexts = [one for one, context in self._settings.contexts.items() if name in context.params]
+        return f"choose a context that sets it: --job-context {' or '.join(contexts)}" if contexts else ""
 
     def refuse_misspelt(self, given: Iterable[str]) -> None:
         """Refuse parameters that nothing is seen to ask for and that are much like one that is known."""

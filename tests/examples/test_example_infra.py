@@ -5,7 +5,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.client import HTTPConnection
-from threading import Thread
+from threading import Barrier, Thread
 
 import pytest
 
@@ -118,14 +118,19 @@ def test_the_cloud_refuses_what_breaks_a_rule_and_changes_nothing(shop, method, 
     assert shop("GET", "/dev/servers") == (200, [SERVER])
 
 
-def test_two_requests_at_once_do_not_share_what_is_left_of_the_quota(shop):
-    names = [f"more-{number}" for number in range(8)]
-    for name in names:
-        assert shop("POST", "/dev/volumes", {"name": name, "size_gb": 1})[0] == 201
-    wishes = [SERVER | {"name": name, "volume": name} for name in names]
+def test_requests_at_once_do_not_share_what_is_left_of_the_quota(clouds, tmp_path):
+    cloud, ready = clouds.Cloud(tmp_path / "cloud.db"), Barrier(8)
+    cloud.answer("POST", "/dev/networks", json.dumps(NETWORK))
+    for number in range(8):
+        cloud.answer("POST", "/dev/volumes", json.dumps(VOLUME | {"name": f"of-{number}"}))
+
+    def ask(number):
+        wish = SERVER | {"name": f"web-{number}", "volume": f"of-{number}"}
+        ready.wait()
+        return cloud.answer("POST", "/dev/servers", json.dumps(wish))[0]
+
     with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda wish: shop("POST", "/dev/servers", wish)[0], wishes))
-    assert sorted(answers) == [201] * 3 + [403] * 5
+        assert sorted(threads.map(ask, range(8))) == [201] * 4 + [403] * 4
 
 
 def test_the_console_answers_one_request(clouds, tmp_path, monkeypatch, capsys):
@@ -242,3 +247,11 @@ def test_what_somebody_has_deleted_is_made_again(copy_of, story, console):
     done = example.run("--orchestrate", "--job-context=prod")
     assert done.having("changed") == {"server[web-1]"}
     assert len(console(example, "GET", "/prod/servers")) == 2
+
+
+def test_a_volume_grows_and_does_not_have_to_shrink(copy_of, story, console):
+    example = copy_of(story.example)
+    done = example.run("--orchestrate", "--job-context=prod", "--job-set=size_gb=300")
+    assert done.having("changed") == {"volume[web-1]", "volume[web-2]"}
+    assert [volume["size_gb"] for volume in console(example, "GET", "/prod/volumes")] == [300, 300]
+    assert example.run("--orchestrate", "--job-context=prod").recap == "5 jobs: 5 unchanged"

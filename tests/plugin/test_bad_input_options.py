@@ -227,6 +227,7 @@ FOR_JOBS = [
     ["--job-executor", "process"],
     ["--job-keep"],
     ["--job-command", "cleanup"],
+    ["--job-rollback", "run"],
     ["--job-plan-out", "p.toml"],
     ["--job-apply", "p.toml"],
     ["--job-replay", "r.json"],

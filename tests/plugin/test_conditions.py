@@ -248,3 +248,13 @@ def test_problems_of_a_keyword_stand_where_the_keyword_does():
         ("job_a.toml: retries",),
         ("job_a.toml: resources",),
     ]
+
+
+def test_the_mark_on_a_parameter_is_refused(jobs):
+    run = jobs("""
+        import pytest
+        @pytest.mark.parametrize("n", [1, pytest.param(2, marks=pytest.mark.job(contexts=["prod"]))])
+        def job_a(n): pass
+    """)
+    assert run.ret == 4
+    assert "job 'a': the mark job stands on the parameter '2'" in run.text

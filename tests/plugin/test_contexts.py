@@ -193,3 +193,16 @@ def test_a_saved_plan_is_applied_in_its_context_only(project):
     assert told.startswith(
         "the plan was made in no context, and this run is in context dev\n  fix: leave out"
     )
+
+
+def test_a_parameter_that_only_contexts_set_names_them(jobs):
+    jobs.write({"jobtest.toml": "[contexts.dev.params]\nsize = 1\n[contexts.prod.params]\nsize = 2\n"})
+    run = jobs("def job_a(params): return params.size")
+    assert run.ret == 4
+    assert "fix: choose a context that sets it: --job-context dev or prod" in run.text
+
+
+def test_options_in_addopts_are_for_tests_and_jobs(pytester):
+    pytester.makeini("[pytest]\naddopts = --job-context=dev")
+    pytester.makepyfile(test_it="def test_a(): pass")
+    assert pytester.runpytest_inprocess("-p", "no:hypothesispytest").ret == 0

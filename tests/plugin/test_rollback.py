@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from jobtest.cli.main import main
+
 WHOLE = "--job-rollback=run"
 
 
@@ -217,3 +219,23 @@ def test_a_rollback_that_is_owed_without_a_function_is_named(jobs):
     assert "a rollback is owed, and there is no rollback function any more" in jobs.run("--plan").text
     assert "a rollback is owed, and there is no rollback function" in jobs.run().text
     assert "a rollback is owed" not in jobs.run().text
+
+
+def test_what_cannot_be_rolled_back_is_refused(jobs):
+    jobs.write({"job_it.py": FAILS})
+    run = jobs.run("--job-rollback=runs")
+    assert (run.ret, "--job-rollback 'runs' is not known\n  fix: did you mean 'run'?" in run.errors) == (
+        4,
+        True,
+    )
+    run = jobs.run("--job-rollback=run", "--job-command=delete")
+    assert (run.ret, "--job-rollback is for jobs that are to run, and this is for delete" in run.errors) == (
+        4,
+        True,
+    )
+
+
+def test_a_job_that_was_rolled_back_is_explained(jobs, capsys):
+    jobs(CHAIN, WHOLE)
+    assert main(["explain", "a"]) == 0
+    assert "gone" in capsys.readouterr().out

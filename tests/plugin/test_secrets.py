@@ -243,3 +243,16 @@ def test_what_other_plugins_write_to_the_terminal_is_masked_also_in_colours(jobs
     assert "talking to ***" in run.text
     assert "***\x1b[31m is in colours" in run.text
     assert "*** in bold" in run.text
+
+
+def test_descriptors_stay_masked_when_the_capture_of_pytest_has_come_and_gone(tmp_path):
+    source = """
+    import os, pytest
+    def job_alone(capsys): pass
+    @pytest.mark.job(after=["alone"])
+    def job_later(password): os.write(1, f"later: {password}\\n".encode())
+    """
+    write(tmp_path, source=source)
+    ran = run_far(tmp_path, "-J2")
+    assert ran.leaked() == {}
+    assert b"later: ***" in ran.text

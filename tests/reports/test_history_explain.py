@@ -173,6 +173,8 @@ def test_a_job_is_data():
             "run_seconds": 2.0,
         },
         "last_changed": {"run": run_id(1), "at": "2026-01-31T10:00:07.000000Z"},
+        "gone_at": None,
+        "rollback_owed_by": None,
         "in_doubt_since": run_id(3),
         "cleanup_owed_by": None,
     }
@@ -186,7 +188,7 @@ def test_a_job_is_data():
     assert told["decision"] == "has a check"
     assert {name: told[name] for name in whole if name in told and name != "started_at"} == {
         name: whole[name] for name in ("outcome", "reason", "blocked_by", "seconds", "attempts", "notes")
-    } | {name: whole[name] for name in ("kind", "cleanup", "close")}
+    } | {name: whole[name] for name in ("kind", "cleanup", "close", "rollback")}
 
 
 def test_of_many_runs_the_last_ten_in_which_it_took_part_are_told():

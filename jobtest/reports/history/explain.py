@@ -218,6 +218,8 @@ def explain_data(explained: Explained) -> dict[str, object]:
         "last_changed": (
             {"run": past.changed_run, "at": iso_utc(past.changed_at)} if past and past.changed_run else None
         ),
+        "gone_at": iso_utc(past.gone_at) if past is not None and past.gone else None,
+        "rollback_owed_by": past.rollback.run if past is not None and past.rollback else None,
         "in_doubt_since": past.doubt or None if past is not None else None,
         "cleanup_owed_by": explained.owed_by or None,
         "runs": [_run_data(one) for one in explained.runs],
@@ -249,7 +251,18 @@ def _last_success(explained: Explained, past: Past) -> tuple[str, float]:
     return past.run, past.at
 
 
-_OF_THE_RUN = ("outcome", "reason", "kind", "blocked_by", "seconds", "attempts", "notes", "cleanup", "close")
+_OF_THE_RUN = (
+    "outcome",
+    "reason",
+    "kind",
+    "blocked_by",
+    "seconds",
+    "attempts",
+    "notes",
+    "cleanup",
+    "close",
+    "rollback",
+)
 
 
 def _run_data(one: TookPart) -> dict[str, object]:
@@ -280,6 +293,11 @@ def _known(explained: Explained) -> Iterator[str]:
         ("waits for", ", ".join(f"{label} ({_WANTS[kind]})" for label, kind in explained.waits_for.values())),
         *(_success_rows(explained, past) if past is not None and past.run else [("last success", "never")]),
         ("owes", f"its cleanup, of run {_short(explained, explained.owed_by)}" if explained.owed_by else ""),
+        ("gone", f"since {when(past.gone_at)}" if past and past.gone else ""),
+        (
+            "owes also",
+            f"its rollback, of run {_short(explained, past.rollback.run)}" if past and past.rollback else "",
+        ),
         (
             "in doubt",
             f"run {_short(explained, past.doubt)} was killed while it ran" if past and past.doubt else "",

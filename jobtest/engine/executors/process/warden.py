@@ -22,10 +22,10 @@ Messages to the warden, by `op`:
 | `cancel` | end it: first politely; `now`: at once |
 
 A phase has `place`, the files that its child prints to, and `ends`: seconds to tear down after the last one.
+The first `body` for a child is given `place` and `mark`.
 
 and from it: `said` (`body` from the child of `key`) and `gone` (`status` as of `waitpid`, `why`: `timeout`,
-`cancel`, `silent` or empty, `peak` in KiB, `forked`: false if there was no child at all). To the first `body`
-for a child it adds `mark` and `place`.
+`cancel`, `silent` or empty, `peak` in KiB, `forked`: false if there was no child at all).
 """
 
 from __future__ import annotations
@@ -412,8 +412,8 @@ class _Warden:
         for child, status, peak in gone:
             self._last_words(child)
             if child.key:
-                end = {"op": "gone", "key": child.key, "status": status, "why": child.why, "peak": peak}
-                self._ended.append(end)
+                told = {"key": child.key, "status": status, "why": child.why, "peak": peak}
+                self._ended.append({"op": "gone", **told})
         if self._ended:
             self._see_off()
 
@@ -428,9 +428,8 @@ class _Warden:
             self._sweep()
         self._kill_left_at = FOR_EVER
         self._asked.clear()
-        ended, self._ended = self._ended, []
-        for end in ended:
-            self._report(end)
+        while self._ended:
+            self._report(self._ended.pop(0))
 
     def _left(self) -> list[int]:
         """Return all children that are no attempt: they were left behind by one that has ended."""
@@ -471,7 +470,7 @@ class _Warden:
             kill_tree(self._spare.pid)
             self._spare = None
         attempts = [child.pid for child in self._children.values()]
-        self._children.clear()
+        self._children = {}
         until = time.monotonic() + LEFT_GRACE
         while os.getppid() == self._parent and self._left() and time.monotonic() < until:
             self._ask_left()
