@@ -91,7 +91,10 @@ MUTANTS = [
         "retry_on looks at the recheck, not at the run",
     ),
     Mutant(
-        "policies", "if progress.entered:", "if False:", "what an earlier attempt brought about is unchanged"
+        "policies",
+        'if progress.entered:\n        note = f"its check held',
+        'if False:\n        note = f"its check held',
+        "what an earlier attempt brought about is unchanged",
     ),
     Mutant(
         "policies",
@@ -395,15 +398,23 @@ MUTANTS = [
     ),
     Mutant(
         "policies",
-        'return End(Outcome.FAILED, f"{ended.phase.value} {said}", Kind.TIMEOUT)',
-        "return Again(End(Outcome.FAILED, said, Kind.TIMEOUT), ended.failure)",
+        '            return End(Outcome.FAILED, f"{word} {said}", Kind.TIMEOUT)',
+        "            return Again(End(Outcome.FAILED, said, Kind.TIMEOUT), ended.failure)",
         "a body that goes on is started once more",
     ),
     Mutant(
-        "scheduler",
+        "model",
         "{Verdict.SETUP_ERROR, Verdict.NOT_BEGUN, ",
         "{Verdict.SETUP_ERROR, ",
         "what has not begun was entered",
+    ),
+    Mutant("verbs", "- stay)", ")", "what is there and is skipped loses what it needs"),
+    Mutant("rollbacks", "and event.job not in self._entered:", "and True:", "a retry changes the order"),
+    Mutant(
+        "resume",
+        "return Left() if event.phase is Phase.ROLLBACK and left.outcome in KEPT else left",
+        "return left",
+        "what was rolled back counts as done",
     ),
 ]
 
@@ -419,9 +430,11 @@ FIRST = {
     "planner": ["core/test_planner.py"],
     "policies": ["core/test_policies.py", "core/test_downstream_table.py"],
     "queue": ["core/test_queue.py"],
-    "resume": ["core/test_resume.py"],
+    "resume": ["core/test_resume.py", "core/test_rollbacks.py"],
+    "rollbacks": ["core/test_rollbacks.py"],
     "summary": ["core/test_summary.py"],
-    "tail": ["core/test_resume.py", "core/test_scheduler.py"],
+    "tail": ["core/test_resume.py", "core/test_scheduler.py", "core/test_rollbacks.py"],
+    "verbs": ["core/test_verbs.py"],
 }
 SCHEDULER_FIRST = ["core/test_scheduler.py", "core/test_transitions.py", "core/test_downstream_table.py"]
 

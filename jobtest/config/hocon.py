@@ -65,7 +65,9 @@ def read_source(
             )
         ]
     except (package.ParseError, package.ResolveError, package.ConfigError) as error:
-        return [], [*files.missing(), files.problem(error, names)]
+        missing = files.missing()
+        said = bool(missing) and not getattr(error, "line", 0)  # that a required file is not there
+        return [], missing if said else [*missing, files.problem(error, names)]
     text = files.texts[files.main]
     return [Source(files.main, data, Places(text, data).find)], files.missing()
 

@@ -98,7 +98,7 @@ def read_job_file(
         sources, unread = loaders.read_source(path, root, names={**builtins, **params}, env=env)
     if not sources:
         return (), unread
-    told = Told(tentative=bool(unread))
+    told = Told()
     tables = Tables(sources, told)
     scope = Scope(
         variables=tables.variables(),

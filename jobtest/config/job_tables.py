@@ -23,9 +23,8 @@ NO_TABLE: Mapping[str, object] = {}
 class Told:
     """What is wrong, to be told in the order of the file."""
 
-    def __init__(self, *, tentative: bool) -> None:
+    def __init__(self) -> None:
         self._problems: list[tuple[tuple[int, int, int], Problem]] = []
-        self._tentative = tentative
 
     def mistake(
         self, origin: Origin, mistake: Mistake, *, head: str = "", also: tuple[str, ...] = ()
@@ -40,8 +39,7 @@ class Told:
         """
         path, what, fix = mistake
         places = (origin.at(*path), *also)
-        problem = Problem(what=head + what, at=places, fix=fix, tentative=self._tentative)
-        self._problems.append((origin.order(*path), problem))
+        self._problems.append((origin.order(*path), Problem(what=head + what, at=places, fix=fix)))
 
     def problems(self) -> list[Problem]:
         """Return all that was kept, by file, line and column."""

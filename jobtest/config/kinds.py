@@ -211,11 +211,16 @@ def _union(kind: object, converter: Converter) -> _Cattrs:
         if len(others) == 1:
             return converter.structure(value, others[0])
         exact = [arm for arm in others if type(value) is _origin(arm)]
-        for arm in (*exact, *others):
+        inside: list[BaseValidationError] = []
+        for arm in dict.fromkeys((*exact, *others)):
             try:
                 return converter.structure(value, arm)
-            except (Refused, BaseValidationError):
+            except Refused:
                 continue
+            except BaseValidationError as error:
+                inside.append(error)
+        if len(inside) == 1:  # it is meant, and something in it is wrong
+            raise inside[0]
         raise Refused(rule_of(kind))
 
     return hook

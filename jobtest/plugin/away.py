@@ -116,7 +116,7 @@ def _fresh(config: pytest.Config, facts: dict[str, object], orders: Orders) -> F
         *map(str, config.invocation_params.args),
         *("--job-state=memory://", f"--log-file={os.devnull}", "-o", f"cache_dir={cache}"),
     ]
-    shares = config.option.capture == "no"
+    shares = getattr(config.option, "capture", "no") == "no"
     return Fresh(command, Path(config.invocation_params.dir), orders, facts, shares=shares)
 
 

@@ -67,7 +67,9 @@ class Children:
     ) -> None:
         self._session, self._project, self._plan = session, project, plan
         self._homes, self._lineage = homes, lineage
-        self._captured = session.config.option.capture != "no" or bool(secrets_of(session.config))
+        self._captured = getattr(session.config.option, "capture", "no") != "no" or bool(
+            secrets_of(session.config)
+        )
         self.folder: Path
 
     def ready(self) -> ChildMain:

@@ -22,6 +22,7 @@ from jobtest.plugin.items import (
     sources_key,
 )
 from jobtest.plugin.mark import read_marks
+from jobtest.plugin.shown import relative
 from jobtest.plugin.source import defined_twice, may_yield_twice
 
 __all__ = [
@@ -66,7 +67,7 @@ class JobCollector(pytest.Module):
                 raise self.CollectError(_syntax_problem(error.__cause__, self)) from None
             raise
         except SystemExit as error:
-            file = fixtures.relative(self.path, self.config.rootpath)
+            file = relative(self.path, self.config.rootpath)
             fix = "put what a script does below `if __name__ == '__main__':`"
             problem = Problem(what=f"{file} ends Python while it is imported: {error!r}", at=(file,), fix=fix)
             raise self.CollectError(str(problem)) from None
@@ -74,7 +75,7 @@ class JobCollector(pytest.Module):
     def begin(self) -> None:
         """Note what all jobs of the file have in common."""
         self.chain = tuple(self.listchain())
-        self._relative = fixtures.relative(self.path, self.config.rootpath)
+        self._relative = relative(self.path, self.config.rootpath)
         self._autouse = fixtures.autouse_names(self)
 
     def found(self, sources: Iterable[Source]) -> Iterator[pytest.Item]:
@@ -135,7 +136,7 @@ class JobModule(JobCollector):
         file = inspect.unwrap(function).__code__.co_filename
         if file == str(self.path):
             return self._relative
-        return fixtures.relative(Path(file), self.config.rootpath)
+        return relative(Path(file), self.config.rootpath)
 
     def note(self, name: str, obj: object) -> None:
         """Take in a module-level name; functions with a known prefix are kept."""
@@ -251,7 +252,7 @@ class JobModule(JobCollector):
 
 def _syntax_problem(error: SyntaxError, module: JobCollector) -> str:
     """Return what is wrong with the text of a file, with the line and the place in it."""
-    file = fixtures.relative(module.path, module.config.rootpath)
+    file = relative(module.path, module.config.rootpath)
     shown = ""
     if error.text:
         text = error.text.rstrip("\n")

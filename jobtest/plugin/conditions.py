@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from jobtest.config.settings import Settings
 from jobtest.config.verbs import find_verb
@@ -24,13 +24,13 @@ class Conditions:
         self._settings, self._now = settings, situation
         self._flags_asked: set[str] = set()
 
-    def outside(self, scope: Scope, job: str, at: str) -> str:
+    def outside(self, scope: Scope, job: str, at: Callable[[str], str]) -> str:
         """Return why something does not apply, or empty; note names in it that are not known.
 
         Args:
             scope: Where it applies.
             job: Name of the job whose mark says so.
-            at: Where that stands.
+            at: Tells where a keyword stands.
         """
         if scope is EVERYWHERE:
             return ""
@@ -49,18 +49,18 @@ class Conditions:
             what = f"--job-flag {name!r} is no flag of this project"
             self.problems.append(Problem(what=what, fix=fix or "there are none"))
 
-    def _check(self, scope: Scope, job: str, at: str) -> None:
+    def _check(self, scope: Scope, job: str, at: Callable[[str], str]) -> None:
         contexts, verbs = self._settings.contexts, self._settings.commands
         for key in ("contexts", "not_contexts"):
             for name in getattr(scope, key):
                 if name not in contexts:
                     fix = did_you_mean(name, contexts, what="there are") or _declare("contexts", name, "{}")
-                    self._refuse(job, at, f"{key} names {name!r}, which is no context", fix)
+                    self._refuse(job, at(key), f"{key} names {name!r}, which is no context", fix)
         for key in ("commands", "not_commands"):
             for name in getattr(scope, key):
                 verb, fix = find_verb(name, verbs)
                 if verb is None:
-                    self._refuse(job, at, f"{key} names {name!r}, which is no command", fix)
+                    self._refuse(job, at(key), f"{key} names {name!r}, which is no command", fix)
         if scope.flag:
             self._flags_asked.add(scope.flag)
             if scope.flag not in self._now.flags:
@@ -68,7 +68,8 @@ class Conditions:
                 fix = did_you_mean(scope.flag, known, what="there are") or _declare(
                     "flags", scope.flag, "false"
                 )
-                self._refuse(job, at, f"when names the flag {scope.flag!r}, which is declared nowhere", fix)
+                what = f"when names the flag {scope.flag!r}, which is declared nowhere"
+                self._refuse(job, at("when"), what, fix)
 
     def _refuse(self, job: str, at: str, said: str, fix: str) -> None:
         self.problems.append(Problem(what=f"job {job!r}: {said}", at=(at,), fix=fix))

@@ -24,7 +24,7 @@ class Attempt:
 
     Attributes:
         number: From 1.
-        phase: The phase that is being called: `check`, `run`, `recheck`, `describe` or `cleanup`.
+        phase: The phase that is being called: `check`, `run`, `recheck`, `describe`, `rollback` or `cleanup`.
         error: What the attempt before came to, one line; empty in the first.
         key: The same for every attempt of a job within a run and those that go on with it, for what is to
             be done once.

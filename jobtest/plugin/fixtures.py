@@ -19,11 +19,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from _pytest import assertion as _assertion
+from _pytest import capture as _capture
 from _pytest import fixtures as _fixtures
 from _pytest import logging as _logging
 from _pytest import main as _main
@@ -54,7 +54,6 @@ __all__ = [
     "closure",
     "define",
     "filter_warnings",
-    "fixture_location",
     "forget",
     "has_mark",
     "id_list",
@@ -62,8 +61,8 @@ __all__ = [
     "known",
     "own_arguments",
     "parametrize",
-    "relative",
     "replace_setup_state",
+    "saved_by_capture",
     "skip_here",
     "skip_reason",
     "tell_result",
@@ -87,6 +86,7 @@ PRIVATE: Mapping[str, tuple[object, str]] = {
     "the hooks of a folder": (_main, "FSHookProxy"),
     "the evaluation of skip marks": (_skipping, "evaluate_skip_marks"),
     "what tmp_path asks at its end": (_tmpdir, "tmppath_result_key"),
+    "the capture of the session": (_capture.CaptureManager, "start_global_capturing"),
     "the records of caplog": (_logging, "caplog_records_key"),
     "the handler of caplog": (_logging, "caplog_handler_key"),
     "filters of warnings": (_warnings, "catch_warnings_for_item"),
@@ -429,19 +429,6 @@ def known(item: pytest.Function) -> Mapping[str, Sequence[pytest.FixtureDef[Any]
     return found
 
 
-def fixture_location(definition: pytest.FixtureDef[Any], rootpath: Path) -> str:
-    """Return `file:line fixture name` of a fixture."""
-    code = getattr(definition.func, "__code__", None)
-    if code is None:
-        return f"fixture {definition.argname}"
-    return f"{relative(Path(code.co_filename), rootpath)}:{code.co_firstlineno} fixture {definition.argname}"
-
-
-def relative(path: Path, rootpath: Path) -> str:
-    """Return a path as users see it: below the rootdir without it, with `/`."""
-    return path.relative_to(rootpath).as_posix() if path.is_relative_to(rootpath) else str(path)
-
-
 def has_mark(item: JobItem, name: str) -> bool:
     """Tell whether an item has a mark: of its function, from above, of its parameters, or given by a hook."""
     return name in item.source.marked or any(mark.name == name for mark in item.own_markers)
@@ -456,6 +443,16 @@ def skip_reason(item: JobItem) -> str:
 
 
 # --- what pytest sets around a test, around the run ---
+
+
+def saved_by_capture(config: pytest.Config) -> list[int]:
+    """Return the descriptors from which pytest's capture restores 1 and 2 whenever it pauses."""
+    manager: Any = config.pluginmanager.getplugin("capturemanager")
+    capturing: Any = manager._global_capturing if manager is not None else None
+    found = (
+        [getattr(part, "targetfd_save", None) for part in (capturing.out, capturing.err)] if capturing else []
+    )
+    return [fd for fd in found if isinstance(fd, int)]
 
 
 def skip_here(reason: str) -> BaseException:

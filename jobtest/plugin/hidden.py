@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobtest.config.entry_points import suffixes
-from jobtest.plugin import fixtures
+from jobtest.plugin.shown import relative
 
 __all__ = ["DATA", "NEVER_JOBS", "is_job_file", "warn_if_hidden"]
 
@@ -39,7 +39,7 @@ def warn_if_hidden(config: pytest.Config, folder: Path) -> None:
         for file in sorted(files):
             if is_job_file(Path(file)):
                 where = Path(path) / file
-                shown = fixtures.relative(where, config.rootpath)
+                shown = relative(where, config.rootpath)
                 said = f"{shown} is not collected: norecursedirs hides {folder.name}/"
                 warning = pytest.PytestWarning(f"{said}; move it, or set norecursedirs")
                 warnings.warn_explicit(warning, None, str(where), 1)

@@ -17,7 +17,7 @@ from jobtest.core.errors import Problem
 from jobtest.core.events import Entry, JobEnded, PhaseEnded, PhaseStarted, RetryPlanned, RunEnded
 from jobtest.core.model import TAIL, EdgeKind, Failure, Job, Outcome, Verdict
 from jobtest.engine.calls import failure_of, one_line
-from jobtest.plugin import fixtures
+from jobtest.plugin.shown import relative
 
 if TYPE_CHECKING:
     from jobtest.core.planner import Plan
@@ -69,7 +69,7 @@ class _Hook:
     def place(self, error: BaseException, root: Path) -> tuple[str, int]:
         """Return the file and line from which it raised, as far as that is its own file."""
         own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == self.file]
-        return fixtures.relative(Path(self.file), root), own[-1].lineno or 0 if own else 0
+        return relative(Path(self.file), root), own[-1].lineno or 0 if own else 0
 
 
 def _implemented(config: pytest.Config, name: str) -> list[_Hook]:
@@ -82,7 +82,7 @@ def _implemented(config: pytest.Config, name: str) -> list[_Hook]:
         file = Path(one.function.__code__.co_filename)
         is_conftest = str(getattr(one.plugin, "__file__", "")) == str(file) and file.name == "conftest.py"
         below = file.parent if is_conftest and not config.rootpath.is_relative_to(file.parent) else None
-        whose = fixtures.relative(file, config.rootpath) if is_conftest else one.plugin_name
+        whose = relative(file, config.rootpath) if is_conftest else one.plugin_name
         call = manager.subset_hook_caller(name, others)
         hooks.append(_Hook(name, one.plugin, whose, call, str(file), below))
     return hooks

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -75,6 +75,7 @@ class Source:
         params: Names of parameters of the project that its functions and fixtures ask for.
         entry: Of a job file that is data; None for a job in Python.
         locate: Tells where it asks for a job of that name, to the column; None if its functions tell.
+        module: Whose classes its values may have; None: that of its file.
     """
 
     name: str
@@ -97,12 +98,17 @@ class Source:
     params: frozenset[str] = frozenset()
     entry: Entry | None = None
     locate: Callable[[str], str] | None = None
+    module: ModuleType | None = None
 
     @property
     def place(self) -> tuple[str, int]:
         """File, and line from 0."""
         file, known, line = self.at.rpartition(":")
         return (file, int(line.split(" ")[0]) - 1) if known else (self.path, 0)
+
+    def at_keyword(self, key: str) -> str:
+        """Return where a keyword of the mark stands, to the column if the job stands in a file that is data."""
+        return self.at if self.entry is None else self.entry.at(key)
 
     def functions(self, kind: Phase | str) -> Mapping[str, Function]:
         """Return the functions that a phase calls, by name; or that of a prefix, from `kind_of`."""
@@ -186,6 +192,11 @@ class JobItem(pytest.Function):
         """The collectors above, outermost first."""
         chain: tuple[Any, ...] = self.parent.chain  # type: ignore[union-attr]  # a job stands in a job file
         return chain
+
+    @property
+    def module(self) -> Any:
+        """The module whose classes its values may have."""
+        return super().module if self.source.module is None else self.source.module
 
     @property
     def location(self) -> tuple[str, int | None, str]:

@@ -29,6 +29,7 @@ from jobtest.plugin.builtin import names_key, params_key, run_id_key
 from jobtest.plugin.collect import JobCollector
 from jobtest.plugin.items import JobItem, Source, know_parameters, problems_key
 from jobtest.plugin.mark import KEYWORDS, read_marks
+from jobtest.plugin.shown import relative
 from jobtest.plugin.task_types import TaskType, TaskTypes, unknown_type
 from jobtest.tasks import TaskFailed
 
@@ -123,11 +124,11 @@ class _Maker:
         at = f"{entry.place.rpartition(':')[0] or entry.place} {entry.name}"
         options, problems = read_marks(marks, entry.name, at, entry.at)
         self._problems += problems
-        relative = fixtures.relative(self._file.path, self._file.config.rootpath)
+        path = relative(self._file.path, self._file.config.rootpath)
         source = Source(
             entry.name,
             f"{self._file.nodeid}::{entry.name}",
-            relative,
+            path,
             at,
             run,
             run,
@@ -137,6 +138,7 @@ class _Maker:
             _Everywhere(at),
         )
         source.params, source.entry, source.locate = entry.params, entry, self._locate
+        source.module = type.module
         self._file.complete(source, fixtures.define(self._file, entry.name, run))
         self._refuse_mistyped(source.items)
         return source

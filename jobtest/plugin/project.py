@@ -27,6 +27,7 @@ from jobtest.plugin.mark import MarkOptions
 from jobtest.plugin.options import Options
 from jobtest.plugin.params import Params, fix_of
 from jobtest.plugin.recollection import Recollection, Recovered
+from jobtest.plugin.shown import fixture_location, relative
 from jobtest.plugin.source import asked_of
 
 __all__ = ["Project", "build_project"]
@@ -208,14 +209,17 @@ class _Builder:
         references += [self._ordered(source, wanted, EdgeKind.NEEDS) for wanted in options.needs]
         references += [self._ordered(source, wanted, EdgeKind.AFTER) for wanted in options.after]
         self._check_values(source)
-        self._outside[source.id] = self.conditions.outside(options.scope, source.name, source.at)
+        self._outside[source.id] = self.conditions.outside(options.scope, source.name, source.at_keyword)
         instances = tuple(_instance(source, item) for item in source.items)
         return Definition(
             source.id, source.name, source.path, source.at, instances, tuple(references), options.labels
         )
 
     def _ordered(self, source: Source, wanted: Wanted, kind: EdgeKind) -> Reference:
-        outside = self.conditions.outside(wanted.scope, source.name, source.at)
+        def at(_: str) -> str:
+            return source.locate(wanted.job) if source.locate else source.at
+
+        outside = self.conditions.outside(wanted.scope, source.name, at)
         return Reference(wanted.job, kind, self._asked_at(source, wanted.job), applies=not outside)
 
     def _asked_at(self, source: Source, name: str) -> str:
@@ -281,7 +285,7 @@ class _Builder:
         for asked in item.fixturenames:
             for definition in fixtures.known(item).get(asked, ()):
                 if name in definition.argnames:
-                    return f"{fixtures.fixture_location(definition, self._root)}, for {source.at}"
+                    return f"{fixture_location(definition, self._root)}, for {source.at}"
         return source.at
 
     def _refuse_both(self, source: Source, item: JobItem, name: str) -> None:
@@ -291,7 +295,7 @@ class _Builder:
         self.problems.append(
             Problem(
                 what=f"job {source.name!r} asks for {name!r}, which is both a job and a fixture",
-                at=(self._place(source, item, name), fixtures.fixture_location(definition, self._root)),
+                at=(self._place(source, item, name), fixture_location(definition, self._root)),
                 fix=f"write job_{name} for the job, or rename one of them",
             )
         )
@@ -321,7 +325,7 @@ class _Builder:
 
     def _params_of(self, name: str, function: Function) -> frozenset[str]:
         """Return the parameters that a function asks for: all, if it does more than ask by name."""
-        file = fixtures.relative(Path(inspect.unwrap(function).__code__.co_filename), self._root)
+        file = relative(Path(inspect.unwrap(function).__code__.co_filename), self._root)
         found = asked_of(function, "params")
         for asked, line in found:
             self._asked.add(asked)

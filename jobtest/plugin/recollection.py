@@ -360,15 +360,16 @@ class Recollection:
     # --- the end ---
 
     def still_owed(self) -> list[str]:
-        """Return a line about cleanups that are owed after this run, or nothing."""
-        names = [
-            self._items[one.job].source.name if one.job in self._items else one.job
-            for one in self.store.owed()
-        ]
-        if not names:
-            return []
-        number = f"{len(names)} cleanup{'s are' if len(names) > 1 else ' is'} owed"
-        return [f"{number}: {_named(names)}; pytest --orchestrate --job-command=cleanup does them"]
+        """Return lines about rollbacks and cleanups that are owed after this run."""
+        undo = [id for id, past in self.store.pasts().items() if past.rollback]
+        lines = self._owed("rollback", undo, "the next run of these jobs does them")
+        cleanups = [one.job for one in self.store.owed()]
+        return lines + self._owed("cleanup", cleanups, "pytest --orchestrate --job-command=cleanup does them")
+
+    def _owed(self, what: str, jobs: Sequence[str], then: str) -> list[str]:
+        names = [self._items[id].source.name if id in self._items else id for id in jobs]
+        many = "s are" if len(names) > 1 else " is"
+        return [f"{len(names)} {what}{many} owed: {_named(names)}; {then}"] if names else []
 
     def forget(self, keep: int) -> None:
         """Forget runs that are older than the newest `keep`, a few at a time."""

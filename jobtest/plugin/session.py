@@ -188,7 +188,8 @@ class Orchestration:
         sources = session.stash[sources_key]
         self.project, linked = build_project(session, sources, self.options)
         broken = session.testsfailed > 0
-        problems = session.stash[problems_key] + [one for one in linked if not (broken and one.tentative)]
+        linked = [one for one in linked if not (broken and one.tentative)]
+        problems = list(dict.fromkeys([*session.stash[problems_key], *linked]))
         problems += too_much(self.project.graph, self.options.resources)
         problems += leaks(self.project.graph, self.options.secrets)
         self._problems = len(problems) + session.testsfailed
@@ -307,7 +308,7 @@ class Orchestration:
 
     def _tell(self, problem: Problem) -> None:
         """Show a problem where pytest shows what it could not collect."""
-        named = re.search(r"[^\s:]+\.\w+(?=:)", " ".join(problem.at))
+        named = re.search(r"[^\s:]+\.\w+(?![^\s:])", " ".join(problem.at))
         place = named[0] if named else "project"
         report = pytest.CollectReport(place, "failed", str(problem), [])
         self.config.hook.pytest_collectreport(report=report)

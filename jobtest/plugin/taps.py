@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from jobtest.config.secrets import Secrets
+from jobtest.plugin import fixtures
 from jobtest.plugin.masking import secrets_of
 
 __all__ = ["Taps", "tapped", "taps_key"]
@@ -85,7 +86,7 @@ class Taps:
     def __init__(self, config: pytest.Config, secrets: Secrets) -> None:
         _flush()
         self._taps = [_Tap(fd, secrets) for fd in (1, 2)]
-        for tap, saved in zip(self._taps, _saved_by_capture(config), strict=False):
+        for tap, saved in zip(self._taps, fixtures.saved_by_capture(config), strict=False):
             tap.cover(saved)
         self._guard = threading.Lock()
         self._over = threading.Event()
@@ -123,15 +124,6 @@ def _flush() -> None:
     for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
         with suppress(OSError, ValueError, AttributeError):
             stream.flush()  # type: ignore[union-attr]  # None without a console
-
-
-def _saved_by_capture(config: pytest.Config) -> list[int]:
-    """Return the descriptors from which pytest's capture restores 1 and 2 whenever it pauses."""
-    manager: Any = config.pluginmanager.getplugin("capturemanager")
-    capturing = getattr(manager, "_global_capturing", None)
-    parts = [getattr(capturing, name, None) for name in ("out", "err")]
-    found = [getattr(part, "targetfd_save", None) for part in parts]
-    return [fd for fd in found if isinstance(fd, int)]
 
 
 taps_key = pytest.StashKey[Taps]()

@@ -24,10 +24,10 @@ import pytest
 from jobtest.config import entry_points
 from jobtest.config.arguments import Arguments
 from jobtest.core.errors import Problem, did_you_mean, nearest
-from jobtest.plugin import fixtures
 from jobtest.plugin.collect import COMPANIONS, JobCollector
 from jobtest.plugin.hidden import NEVER_JOBS
 from jobtest.plugin.items import PACKAGE, line_of, problems_key
+from jobtest.plugin.shown import relative
 from jobtest.plugin.source import defined_twice
 from jobtest.tasks import BUILT_IN
 
@@ -50,6 +50,7 @@ class TaskType:
         checks: `check_task_NAME` and `check_task_NAME__ASPECT`, by name.
         companions: `cleanup_task_NAME` and others, by prefix.
         arguments: What each function takes.
+        module: Where they stand.
     """
 
     name: str
@@ -58,6 +59,7 @@ class TaskType:
     checks: Mapping[str, Function]
     companions: Mapping[str, Function]
     arguments: Mapping[Function, Arguments] = field(repr=False)
+    module: ModuleType
 
     @property
     def argument_names(self) -> list[str]:
@@ -71,7 +73,7 @@ def unknown_type(name: str, at: str) -> TaskType:
     def run(**_: object) -> None:
         pass
 
-    return TaskType(name, at, run, {}, {}, {run: Arguments(run)})
+    return TaskType(name, at, run, {}, {}, {run: Arguments(run)}, ModuleType(name))
 
 
 class TaskFile(JobCollector):
@@ -105,10 +107,10 @@ class TaskTypes:
         if name not in self._elsewhere:
             if name in self._offered:
                 function = cast("Function", entry_points.load(self._offered[name]))
-                self._elsewhere[name] = self._type(name, function, vars(sys.modules[function.__module__]))
+                self._elsewhere[name] = self._type(name, function, sys.modules[function.__module__])
             elif name in BUILT_IN:
                 module = importlib.import_module(BUILT_IN[name])
-                self._elsewhere[name] = self._type(name, vars(module)[f"task_{name}"], vars(module))
+                self._elsewhere[name] = self._type(name, vars(module)[f"task_{name}"], module)
         return self._elsewhere.get(name)
 
     def names_elsewhere(self) -> list[str]:
@@ -137,7 +139,7 @@ class TaskTypes:
                 try:
                     module = TaskFile.from_parent(self._session, path=path).obj
                 except pytest.Collector.CollectError as error:
-                    self._problem(str(error), fixtures.relative(path, self._root))
+                    self._problem(str(error), relative(path, self._root))
                 else:
                     self._files.setdefault(str(path.parent), []).append(module)
         return self._files
@@ -157,18 +159,18 @@ class TaskTypes:
     def _types(self, module: ModuleType) -> dict[str, TaskType]:
         if module not in self._known:
             self._known[module] = {
-                name.removeprefix("task_"): self._type(name.removeprefix("task_"), function, vars(module))
+                name.removeprefix("task_"): self._type(name.removeprefix("task_"), function, module)
                 for name, function in vars(module).items()
                 if name.startswith("task_") and inspect.isfunction(inspect.unwrap(function))
             }
             self._refuse(module)
         return self._known[module]
 
-    def _type(self, name: str, run: Function, names: Mapping[str, object]) -> TaskType:
+    def _type(self, name: str, run: Function, module: ModuleType) -> TaskType:
         spelled = run.__name__
         checks: dict[str, Function] = {}
         companions: dict[str, Function] = {}
-        for other, function in names.items():
+        for other, function in vars(module).items():
             prefix, _, rest = other.partition("_")
             if not inspect.isfunction(function):
                 continue
@@ -176,20 +178,21 @@ class TaskTypes:
                 checks[other] = function
             elif prefix in self._prefixes and rest == spelled:
                 companions[prefix] = function
-        arguments = {one: Arguments(one) for one in (run, *checks.values(), *companions.values())}
+        functions = (run, *checks.values(), *companions.values())
+        arguments = {one: Arguments(one, self._at(one)) for one in functions}
         faults = [fault for one in arguments.values() for fault in one.faults]
         self._session.stash[problems_key] += faults
-        return TaskType(name, self._at(run), run, checks, companions, arguments)
+        return TaskType(name, self._at(run), run, checks, companions, arguments, module)
 
     def _at(self, function: Function) -> str:
         file = Path(inspect.unwrap(function).__code__.co_filename)
         if file.is_relative_to(PACKAGE):
             return f"{function.__name__} of jobtest"
-        return f"{fixtures.relative(file, self._root)}:{line_of(function)} {function.__name__}"
+        return f"{relative(file, self._root)}:{line_of(function)} {function.__name__}"
 
     def _refuse(self, module: ModuleType) -> None:
         """Tell what is wrong with the task types of a module."""
-        file = fixtures.relative(Path(module.__file__ or ""), self._root)
+        file = relative(Path(module.__file__ or ""), self._root)
         for name, *lines in defined_twice(Path(module.__file__ or "")):
             if "task_" in name:
                 at = [f"{file}:{line} {name}" for line in lines]
@@ -237,6 +240,6 @@ class Visible:
         elsewhere = self._types.elsewhere(name)
         if elsewhere is not None:
             return elsewhere
-        known = [one for level in self._levels for types in level for one in types]
-        fix = did_you_mean(name, [*known, *self._types.names_elsewhere()], what="task types are")
+        known = {one for level in self._levels for types in level for one in types}
+        fix = did_you_mean(name, known.union(self._types.names_elsewhere()), what="task types are")
         return Problem(what=f"job {job!r}: there is no task type {name!r}", at=(at(),), fix=fix)

@@ -172,7 +172,8 @@ class Terminal:
             str(root / path) if path != "." else str(root) for path in self._of.options.settings.paths
         )
         terminalreporter.write_line(
-            f"no jobs found: looked for job_NAME and check_NAME in job_*.py below {folders}"
+            "no jobs found: looked for job_NAME and check_NAME in job_*.py, and for entries of job_*.toml and"
+            f" job_*.conf, below {folders}"
         )
 
 

@@ -16,7 +16,7 @@ from jobtest.core.planner import make_plan
 from jobtest.core.resume import how_left
 from jobtest.core.summary import summarize
 from jobtest.core.tail import Tail
-from jobtest.testing import simulate
+from jobtest.testing import Act, simulate
 from jobtest.testing.strategies import cases
 
 
@@ -98,6 +98,32 @@ def test_nothing_new_starts_once_the_run_is_rolled_back():
     assert phases(drive) == ["a run", "a rollback"]
     assert RunStopped("job a failed, and the run is rolled back") in drive.events
     assert drive.outcomes()["b"] is Outcome.CANCELLED
+
+
+def test_what_still_runs_comes_to_its_end_before_the_run_is_rolled_back():
+    plan = replace(make_plan(Graph([job("a"), job("b")])), rolls_back=True)
+    script = said({"a run": Verdict.RAISED, "b run": Act(seconds=9.0)})
+    drive = Drive(plan, script, capacity=2).to_the_end()
+    assert phases(drive) == ["a run", "b run", "b rollback", "a rollback"]
+
+
+def test_a_job_that_was_tried_again_has_the_turn_of_its_first_attempt():
+    jobs = [job("a", retry=Retry(retries=1, delay=5.0)), job("b"), Job.of("c", needs=["a", "b"])]
+    drive = driven(*jobs, whole_run=True, script={"a run 1": Verdict.RAISED, "c run": Verdict.RAISED})
+    assert phases(drive) == ["a run", "b run", "a run", "c run", "b rollback", "a rollback"]
+
+
+def test_what_a_job_failed_of_is_what_its_run_raised():
+    script = {f"{id} {phase}": Verdict.NOT_HOLDING for id in "ab" for phase in ("check", "recheck")}
+    drive = driven(job("a", check=True), job("b", check=True), script={**script, "a run": Verdict.RAISED})
+    jobs = summarize(drive.plan, drive.entries).jobs
+    assert [str(jobs[id].failure) for id in "ab"] == ["raised", "not_holding"]
+
+
+def test_a_job_that_failed_without_a_call_failed_of_its_reason():
+    drive = driven(job("a"), resumed={"a": Resumed(run="r", lost=3)})
+    record = summarize(drive.plan, drive.entries).jobs["a"]
+    assert str(record.failure) == "3 runs in a row were killed while it ran, the last one r"
 
 
 def test_others_are_rolled_back_though_one_rollback_raises():

@@ -239,3 +239,15 @@ def test_a_job_that_was_rolled_back_is_explained(jobs, capsys):
     jobs(CHAIN, WHOLE)
     assert main(["explain", "a"]) == 0
     assert "gone" in capsys.readouterr().out
+
+
+def test_rollbacks_that_a_second_interrupt_leaves_are_named_and_done_by_the_next_run(jobs):
+    twice = "import signal; [os.kill(os.getpid(), signal.SIGINT) for _ in range(2)]"
+    source = CHAIN.replace("def rollback_c(error, b): note(b, str(error))", f"def rollback_c(): {twice}")
+    run = jobs(source, WHOLE)
+    assert run.seen == []
+    assert "2 rollbacks are owed: a, b; the next run of these jobs does them" in run.text
+    jobs.write({"good": ""})
+    run = jobs.run()
+    assert run.seen == [("value of a", "value of b"), ("value of a", None)]
+    assert run.outcomes == dict.fromkeys("abcd", "changed")

@@ -1,9 +1,13 @@
 """The life of a resource: it is made, brought up to date, described, backed up, deleted."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from jobtest.testing import crash_points
 
 CONFIG = {"jobtest.toml": "[commands]\nbackup = {}\nunload = {order = 'reverse'}\ndestroy = 'delete'\n"}
 DELETE = "--job-command=destroy"
@@ -294,3 +298,29 @@ def test_an_apply_does_not_go_on_with_a_delete(site):
     run = site("--job-resume")
     assert "nothing to resume: the last run was for delete; this is a new one" in run.text
     assert run.seen == ["make net", "make server", "make page"]
+
+
+def test_a_delete_that_is_killed_anywhere_goes_on_to_its_end(tmp_path):
+    source = """
+    from pathlib import Path
+    def check_a(): assert Path("a").exists()
+    def job_a(): Path("a").touch()
+    def delete_a(): Path("a").unlink()
+    def job_b(a): Path("b").touch()
+    def delete_b(): Path("b").unlink(missing_ok=True)
+    """.replace("\n    ", "\n")
+    quiet = ("-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+    folders = []
+
+    def made():
+        folders.append(tmp_path / str(len(folders)))
+        folders[-1].mkdir()
+        (folders[-1] / "job_it.py").write_text(source)
+        (folders[-1] / "pytest.ini").write_text("[pytest]")
+        command = [sys.executable, "-m", "pytest", "--orchestrate", *quiet]
+        subprocess.run(command, cwd=folders[-1], check=True, capture_output=True)
+        return folders[-1]
+
+    crashed = crash_points(made, "--job-command=delete", *quiet, every=4)
+    assert len(crashed) >= 2
+    assert not [path for one in crashed for path in one.project.iterdir() if path.name in ("a", "b")]
