@@ -155,7 +155,8 @@ class _Files:
         asked, line = str(getattr(error, "path", "")), getattr(error, "line", 0)
         if not line:
             return Problem(
-                what=f"{self.last} is not usable: {error}", at=(self._included(os.path.basename(asked)),)
+                what=f"{self.last} is not usable: {error}".replace(f"{self._root}{os.sep}", ""),
+                at=(self._included(os.path.basename(asked)),),
             )
         name = self._having(asked, line)
         at, shown = f"{name}:{line}:{error.col}", pointed(self.texts[name], line, error.col)  # type: ignore[attr-defined]

@@ -188,7 +188,8 @@ class _Reader:
         if value is not None:
             self._wrong(("task",), f"task = {shown(value)} must be the name of a task type")
         elif "task" not in meant:
-            self._wrong((), "it has no task", 'write task = "..."')
+            what = "it has no task" if self._part.name else "a job has no task"
+            self._wrong((), what, 'write task = "..."')
         return ""
 
     def _of_kind(self, key: str, kind: type[T], default: T, rule: str, fix: str = "") -> T:
@@ -245,6 +246,9 @@ class _Reader:
     def _options(self) -> dict[str, object]:
         written = {key: value for key, value in self._part.table.items() if key in self._known - OWN_KEYS}
         options = self._known_now(written, ())
+        for key in ("needs", "after"):
+            if isinstance(options.get(key), dict):  # one name under conditions, without the list
+                options[key] = [options[key]]
         if self._part.follows:
             options["needs"] = [self._part.follows, *self._needs(options.get("needs", []))]
         return options

@@ -33,6 +33,8 @@ class Rollbacks:
 
     def take(self, event: Event) -> Sequence[str]:
         """Take in an event; return the jobs that are to be rolled back from now on, first entered first."""
+        if not self._jobs:
+            return ()
         match event:
             case PhaseStarted(phase=Phase.RUN) if event.job in self._jobs and event.job not in self._entered:
                 self._started += 1

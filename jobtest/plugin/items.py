@@ -107,7 +107,7 @@ class Source:
         return (file, int(line.split(" ")[0]) - 1) if known else (self.path, 0)
 
     def at_keyword(self, key: str) -> str:
-        """Return where a keyword of the mark stands, to the column if the job stands in a file that is data."""
+        """Return where a keyword of the mark stands; to the column, in a file that is data."""
         return self.at if self.entry is None else self.entry.at(key)
 
     def functions(self, kind: Phase | str) -> Mapping[str, Function]:

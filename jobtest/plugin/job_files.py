@@ -193,8 +193,7 @@ class _Maker:
         missing = self._missing(function)
         left = [one for one in arguments.names if one in arguments.required and one not in {*given, *missing}]
         asked = [reference for path, reference in self._references if path[0] in given]
-        jobs = {one.name: f"job_{one.name.replace('-', '_')}" for one in asked if one.is_job}
-        self._values.update({parameter: job for job, parameter in jobs.items()})
+        jobs = {one.name: self._parameter(one.name) for one in asked if one.is_job}
         names = dict.fromkeys([*also, *(one.name for one in asked if not one.is_job)])
         parameters = (*dict.fromkeys([*left, *names, *jobs.values()]),)
 
@@ -216,6 +215,13 @@ class _Maker:
         )
         know_parameters(call, parameters)
         return call
+
+    def _parameter(self, job: str) -> str:
+        """Return the parameter that takes the value of a job; no two jobs have the same one."""
+        name = f"job_{job.replace('-', '_')}"
+        while self._values.setdefault(name, job) != job:
+            name += "_"
+        return name
 
     def _refuse_mistyped(self, items: Sequence[JobItem]) -> None:
         """Tell which arguments are of the wrong kind, as far as their values are known before the run."""

@@ -224,7 +224,7 @@ class _Builder:
 
     def _asked_at(self, source: Source, name: str) -> str:
         """Return where a name is asked for; to the column, if it is going to be a problem."""
-        known = "::" in name or name.startswith(LABEL) or name.removeprefix("job_") in self.names
+        known = name.startswith(LABEL) or name.removeprefix("job_") in self.names
         return source.at if known or source.locate is None else source.locate(name)
 
     def _values(self, source: Source) -> list[Reference]:

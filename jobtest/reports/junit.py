@@ -147,7 +147,7 @@ def _progress(record: JobRecord) -> str:
 
 def _after(record: JobRecord, unended: str) -> Iterator[Element]:
     """Yield what went wrong after a job had ended."""
-    wrong = [phase for phase in (record.close, record.cleanup) if phase is not None and not phase.ok]
+    wrong = [phase for phase in record.tails if not phase.ok]
     if wrong:
         said = "; ".join(f"{phase.phase.value}: {_of_the_tail(phase, unended)}" for phase in wrong)
         text = "\n".join(phase.failure.text for phase in wrong if phase.failure is not None)

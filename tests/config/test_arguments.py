@@ -143,6 +143,8 @@ def test_a_value_that_fits_is_made_what_the_annotation_says(annotation, value, m
         (Literal[1], True, ["args.a = True must be one of 1"]),
         (Level, "lo", ["args.a = 'lo' must be one of 'low', 'high'"]),
         (int | str, [1], ["args.a must be a whole number or text, not [1]"]),
+        (str | list[str], ["x", 1], ["args.a[1] must be text, not 1"]),
+        (list[int] | list[bool], ["x"], ["args.a must be a list or a list, not ['x']"]),
         (int | None, "x", ["args.a must be a whole number, not 'x'"]),
         (list[str], "abc", ["args.a must be a list, not 'abc'"]),
         (list[int], {"x": 1}, ["args.a must be a list, not {'x': 1}"]),

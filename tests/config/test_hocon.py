@@ -176,12 +176,14 @@ def test_an_error_shows_the_line(read):
         ('include "loop.conf"', "", "circular include"),
     ],
 )
-def test_an_include_that_leads_nowhere_is_told(read, text, at, what):
+def test_an_include_that_leads_nowhere_is_told(read, tmp_path, text, at, what):
     _, problems = read(text, base="", loop='include "loop.conf"')
 
     near = "did you mean 'base.conf'?" if "conf" in text else "did you mean 'base'?"
 
+    assert len(problems) == 1
     assert what in problems[0].what
+    assert str(tmp_path) not in str(problems[0])
     assert problems[0].at[0].startswith(f"job_x.conf:{at}" if at else "loop.conf:1:1")
     assert problems[0].fix == (near if at else "")
 

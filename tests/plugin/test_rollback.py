@@ -251,3 +251,11 @@ def test_rollbacks_that_a_second_interrupt_leaves_are_named_and_done_by_the_next
     run = jobs.run()
     assert run.seen == [("value of a", "value of b"), ("value of a", None)]
     assert run.outcomes == dict.fromkeys("abcd", "changed")
+
+
+def test_a_rollback_that_raised_is_told_by_the_history_too(jobs, capsys):
+    jobs(FAILS.replace('note("rollback", str(error), error.type)', "raise KeyError('again')"))
+    assert main(["show", "last"]) == 0
+    assert "rollback: KeyError: 'again'" in capsys.readouterr().out
+    assert main(["report", "last", "--junitxml=j.xml"]) == 0
+    assert "failed on teardown with &quot;rollback: KeyError: 'again'&quot;" in Path("j.xml").read_text()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
-from jobtest.core.model import Outcome
+from jobtest.core.model import Outcome, Phase
 from jobtest.core.summary import JobRecord, PhaseRecord
 from jobtest.reports.history.loading import Loaded, values_of
 from jobtest.reports.history.runs import RunState, record_data, state_of
@@ -107,8 +107,9 @@ def _jobs(loaded: Loaded, state: RunState) -> Iterator[str]:
         record = jobs[id]
         if len(record.attempts) > 1 or record.outcome in (Outcome.FAILED, None):
             yield from attempt_lines(record.attempts, INDENT)
-        for name, phase in (("what it held open", record.close), ("cleanup", record.cleanup)):
-            if phase is not None and not phase.ok:
+        for phase in record.tails:
+            name = "what it held open" if phase.phase is Phase.CLOSE else phase.phase.value
+            if not phase.ok:
                 yield f"{INDENT}{name}: {_went_wrong(phase)}"
 
 
@@ -150,8 +151,8 @@ def _in_flight(loaded: Loaded) -> Iterator[str]:
         if record.outcome is None and record.attempts:
             attempt = record.attempts[-1]
             yield one_line(f"{label}: attempt {attempt.number}, {_how_far(attempt.phases[-1])}")
-        for phase in (record.close, record.cleanup):
-            if phase is not None and phase.ended_at is None:
+        for phase in record.tails:
+            if phase.ended_at is None:
                 yield one_line(f"{label}: {_how_far(phase)}")
 
 
