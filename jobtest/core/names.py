@@ -211,11 +211,11 @@ class _Linker:
             places = tuple(one.at for one in found.definitions)
             first = found.definitions[0].id
             key = reference.parameter or reference.target
-            fix = (
-                f'say which: @pytest.mark.job(needs={{"{key}": "{first}"}})'
-                if reference.kind is EdgeKind.VALUE
-                else f'say which: "{first}"'
-            )
+            fix = f'say which: "{first}"'
+            if reference.kind is EdgeKind.VALUE and definition.path.endswith(".py"):
+                fix = f'say which: @pytest.mark.job(needs={{"{key}": "{first}"}})'
+            elif reference.kind is EdgeKind.VALUE:
+                fix = f'say which: needs = ["{first}"]'
             what = f"job {definition.name!r} asks for {reference.target!r}, which is more than one job"
             self.problems.append(Problem(what=what, at=(reference.at, *places), fix=fix))
             return ()

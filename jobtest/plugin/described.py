@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from jobtest.core.model import Outcome, Phase, Verdict
 from jobtest.core.past import Past
@@ -50,13 +50,14 @@ def _reality(record: JobRecord, *, exists: bool) -> str:
     return asked.get(checks[-1].verdict or Verdict.UNKNOWN, "-") if checks else "-"
 
 
-def rollbacks(summary: Summary) -> Iterator[str]:
-    """Yield a line for each job that was rolled back, or should have been."""
+def rollbacks(summary: Summary) -> list[str]:
+    """Return a line for each job that was rolled back, or should have been, in the order of doing."""
+    found = []
     for id, record in summary.jobs.items():
         label = summary.plan.graph[id].label
-        for rollback, of in ((record.earlier_rollback, "an earlier run"), (record.rollback, "")):
-            if rollback is None or rollback.verdict is None:
-                continue
-            why = of or (record.reason if record.outcome is Outcome.FAILED else "the run failed")
-            done = "rolled back" if rollback.ok else f"rollback failed: {rollback.failure}"
-            yield f"{label}: {done} ({why})"
+        why = "it failed" if record.outcome is Outcome.FAILED else "the run failed"
+        for rollback, of in ((record.earlier_rollback, "of an earlier run"), (record.rollback, why)):
+            if rollback is not None and rollback.verdict is not None:
+                done = "rolled back" if rollback.ok else f"rollback failed: {rollback.failure}"
+                found.append((rollback.started_at, f"{label}: {done} ({of})"))
+    return [line for _, line in sorted(found, key=lambda one: one[0])]

@@ -26,9 +26,9 @@ from jobtest.config.template import fill, references
 from jobtest.core.errors import Problem, ProjectError, did_you_mean, nearest
 from jobtest.plugin import fixtures
 from jobtest.plugin.builtin import names_key, params_key, run_id_key
-from jobtest.plugin.collect import JobCollector
+from jobtest.plugin.collect import JobCollector, companions_of
 from jobtest.plugin.items import JobItem, Source, know_parameters, problems_key
-from jobtest.plugin.mark import KEYWORDS, read_marks
+from jobtest.plugin.mark import KEYWORDS, MarkOptions, read_marks
 from jobtest.plugin.shown import relative
 from jobtest.plugin.task_types import TaskType, TaskTypes, unknown_type
 from jobtest.tasks import TaskFailed
@@ -66,7 +66,7 @@ class JobFile(JobCollector):
         """Read the file; what is wrong with it goes to the session's problems."""
         self.begin()
         stash = self.config.stash
-        types = stash.setdefault(types_key, TaskTypes(self.session))
+        types = stash.setdefault(types_key, TaskTypes(self.session, companions_of(self.config)))
         params = stash[params_key]
         entries, problems = read_job_file(
             self.path,
@@ -134,7 +134,7 @@ class _Maker:
             run,
             checks,
             companions,
-            replace(options, values={**options.values, **self._values}) if self._values else options,
+            replace(options, values=self._meant(options)) if self._values else options,
             _Everywhere(at),
         )
         source.params, source.entry, source.locate = entry.params, entry, self._locate
@@ -222,6 +222,11 @@ class _Maker:
         while self._values.setdefault(name, job) != job:
             name += "_"
         return name
+
+    def _meant(self, options: MarkOptions) -> dict[str, str]:
+        """Return the job behind each parameter that takes a value; `needs` may say which of one name is meant."""
+        full = {one.job.rpartition("::")[2].removeprefix("job_"): one.job for one in options.needs}
+        return {parameter: full.get(job, job) for parameter, job in self._values.items()}
 
     def _refuse_mistyped(self, items: Sequence[JobItem]) -> None:
         """Tell which arguments are of the wrong kind, as far as their values are known before the run."""

@@ -109,7 +109,7 @@ class Terminal:
         sections = {
             "plan": self._plan(summary) if summary.command is Command.PLAN else [],
             "described": described(summary, summary.values) if summary.command is Command.DESCRIBE else [],
-            "rollbacks": list(rollbacks(summary)),
+            "rollbacks": rollbacks(summary),
             "changed definitions": self._redefined(summary),
             "notes": [*_notes(summary), *_switched_off(self._of.engine), *self._of.hooks_off],
             "root causes": _root_causes(summary),
@@ -147,7 +147,10 @@ class Terminal:
         if not failed or summary.command is not Command.APPLY:
             return []
         given = self._of.options.selection
-        few = failed if len(failed) <= FEW else []
+        undone = any(
+            record.rollback and record.outcome is Outcome.CHANGED for record in summary.jobs.values()
+        )
+        few = failed if len(failed) <= FEW and not undone else []
         only = [part for id in few for part in (_option_for(summary, id), id)]
         downstream = ["--job-downstream"] if only and "--job-downstream" not in given else []
         again = (
@@ -227,6 +230,8 @@ def recap(summary: Summary) -> str:
     """Return `12 jobs: 7 unchanged, 3 changed, 1 failed, 1 blocked in 41.2s`; zero counts are left out."""
     totals = {outcome.value: count for outcome, count in summary.totals().items()}
     said, number = counts(totals) or "none ended", len(summary.jobs)
+    undone = sum(record.rollback is not None and record.rollback.ok for record in summary.jobs.values())
+    said += f"; {undone} rolled back" if undone else ""
     return f"{number} job{'s' if number != 1 else ''}: {said} in {summary.seconds:.1f}s"
 
 

@@ -125,7 +125,7 @@ def _reports(project, run):
     missing = [job for job in project.jobs if job not in shown]
     if missing:
         yield f"jobtest show: {missing} are not there"
-    commands.explain(Namespace(**asked, name=min(project.jobs)))
+    commands.explain(Namespace(**asked, name=min(project.jobs), context=None))
     with tempfile.TemporaryDirectory() as folder:
         xml, report = Path(folder, "j.xml"), Path(folder, "r.json")
         commands.report(Namespace(**{**asked, "json": str(report)}, run=run, junitxml=str(xml)))

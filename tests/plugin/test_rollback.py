@@ -55,7 +55,7 @@ def test_a_job_that_failed_is_rolled_back_at_once(jobs):
     assert (run.outcomes, run.ret) == ({"a": "failed", "b": "changed"}, 1)
     report = json.loads(Path("r.json").read_text())
     assert [job["rollback"] for job in report["jobs"]] == [{"ok": True, "message": None}, None]
-    assert "a: rolled back (run raised ValueError: no)" in run.text
+    assert "a: rolled back (it failed)" in run.text
 
 
 def test_a_rollback_that_raises_is_an_error_beside_the_failure(jobs):
@@ -65,7 +65,8 @@ def test_a_rollback_that_raises_is_an_error_beside_the_failure(jobs):
     assert run.seen == ["b", "cleanup"]
     assert "ValueError: no" in run.longrepr("a")
     assert "KeyError: 'again'" in run.longrepr("a")
-    assert "a: rollback failed: KeyError: 'again' (run raised ValueError: no)" in run.text
+    assert "a: rollback failed: KeyError: 'again' (it failed)" in run.text
+    assert "a: run raised ValueError: no" in run.text
 
 
 def test_a_rollback_need_not_take_the_error_and_may_have_fixtures(jobs):
@@ -115,7 +116,14 @@ def test_a_whole_run_is_rolled_back_last_entered_first(jobs, lane):
         "('value of a', None)",
     ]
     assert run.outcomes == {"a": "changed", "b": "changed", "c": "failed", "d": "blocked"}
-    assert "a: rolled back (the run failed)" in run.text
+    told = [line for line in run.text.splitlines() if "rolled back" in line]
+    assert told[:3] == [
+        "c: rolled back (it failed)",
+        "b: rolled back (the run failed)",
+        "a: rolled back (the run failed)",
+    ]
+    assert "4 jobs: 2 changed, 1 failed, 1 blocked; 3 rolled back in " in told[3]
+    assert "--job-only" not in next(line for line in run.text.splitlines() if line.startswith("again: "))
     assert run.counts()["failed"] == 1
 
 
