@@ -77,6 +77,18 @@ def test_in_a_pipeline_a_need_under_conditions_is_one_more(toml):
     assert run.seen[2] == "2"
 
 
+def test_of_two_jobs_of_one_name_needs_says_whose_value_is_meant(toml):
+    files = {"a/job_s.toml": say("scan", "of a"), "b/job_s.toml": say("scan", "of b")}
+    use = say("use", "${job_scan}", "needs = [NEEDS]")
+
+    run = toml(use.replace("NEEDS", ""), files=files)
+    assert run.ret == 4
+    assert '  fix: say which: needs = ["a/job_s.toml::scan"]\n' in run.text
+
+    run = toml(use.replace("NEEDS", '"b/job_s.toml::scan"'))
+    assert run.values["job_it.toml::use"] == "of b"
+
+
 WRONG_CONDITIONS = """\
 [[job]]
 name = "a"
