@@ -1,7 +1,11 @@
-"""Hypothesis profiles: quick while working, ci always the same, deep over night."""
+"""Hypothesis profiles: quick while working, ci always the same, deep over night.
+
+A test with the mark `rarely` starts processes to show in one more way what others show too: with FAULTS=1.
+"""
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["pytester"]
@@ -12,3 +16,14 @@ settings.register_profile("quick", max_examples=25, deadline=None, suppress_heal
 settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True, suppress_health_check=SLOW)
 settings.register_profile("deep", max_examples=2000, deadline=None, suppress_health_check=SLOW)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "rarely: takes its time; runs with FAULTS=1")
+
+
+def pytest_collection_modifyitems(items):
+    if not int(os.environ.get("FAULTS", "0")):
+        for item in items:
+            if item.get_closest_marker("rarely"):
+                item.add_marker(pytest.mark.skip(reason="it takes its time: FAULTS=1"))

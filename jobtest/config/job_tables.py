@@ -82,7 +82,8 @@ class Tables:
             merge(self.top, source.data)
         for key in self.top:
             if key not in TOP_KEYS:
-                self._wrong(key, f"unknown key {key!r}", did_you_mean(key, TOP_KEYS, what="keys are"))
+                fix = did_you_mean(key, TOP_KEYS, what="put it into vars if texts refer to it; keys are")
+                self._wrong(key, f"unknown key {key!r}", fix)
         self.parts = self._told_apart([*self._jobs(), *self._pipeline()])
 
     def variables(self) -> Mapping[str, object]:

@@ -333,5 +333,5 @@ class Failure:
     def __str__(self) -> str:
         if self.type and not self.message:
             return self.type
-        plain = self.type in ("", "AssertionError", FILES_DIFFER)
+        plain = self.type in ("", "AssertionError", FILES_DIFFER, NOT_AS_WANTED)
         return self.message if plain else f"{self.type}: {self.message}"

@@ -39,7 +39,7 @@ from jobtest.plugin.output import OutputRoom
 from jobtest.plugin.project import Project
 from jobtest.plugin.setup_state import JobSetupState, together
 from jobtest.plugin.surroundings import Surroundings
-from jobtest.tasks import TaskFailed
+from jobtest.tasks import NotAsWanted, TaskFailed
 
 if TYPE_CHECKING:
     from jobtest.engine.executors.lanes import Away
@@ -407,7 +407,7 @@ class JobBodies:
         result = judge(ticket, value, error)
         if "asyncio" in sys.modules and isinstance(error, sys.modules["asyncio"].CancelledError):
             return result  # on the event loop, where others wait
-        if isinstance(error, FilesDiffer | TaskFailed) and result.failure is not None:
+        if isinstance(error, FilesDiffer | NotAsWanted | TaskFailed) and result.failure is not None:
             self.show(ticket, pytest.fail.Exception(str(error), pytrace=False))
             result.failure = replace(result.failure, text=str(error))
             return result

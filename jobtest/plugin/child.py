@@ -451,6 +451,8 @@ def _plain(output: Output) -> dict[str, object]:
 
 def _shown(item: JobItem, error: BaseException) -> str:
     """Return an exception as pytest shows it, cut to `LONGEST_TEXT` characters; never raises."""
+    if isinstance(error, pytest.fail.Exception) and not error.pytrace:
+        return _cut(str(error.msg))
     try:
         shown = item.repr_failure(pytest.ExceptionInfo.from_exception(error))
         if not item.config.pluginmanager.has_plugin("terminalreporter") or isinstance(shown, str):

@@ -224,7 +224,7 @@ class _Maker:
         return name
 
     def _meant(self, options: MarkOptions) -> dict[str, str]:
-        """Return the job behind each parameter that takes a value; `needs` may say which of one name is meant."""
+        """Return the job behind each parameter that takes a value; `needs` may say which one is meant."""
         full = {one.job.rpartition("::")[2].removeprefix("job_"): one.job for one in options.needs}
         return {parameter: full.get(job, job) for parameter, job in self._values.items()}
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from jobtest.core.errors import JobtestError, Problem
 
-__all__ = ["BUILT_IN", "TaskFailed"]
+__all__ = ["BUILT_IN", "NotAsWanted", "TaskFailed"]
 
 BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
@@ -26,6 +26,10 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
     }
 )
 """Task type to the module that holds `task_TYPE` and its companions."""
+
+
+class NotAsWanted(AssertionError):
+    """A check of a built-in type does not hold; its text is all that its user needs to know."""
 
 
 class TaskFailed(JobtestError):

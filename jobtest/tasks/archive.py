@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jobtest.core.errors import Problem
-from jobtest.tasks import TaskFailed
+from jobtest.tasks import NotAsWanted, TaskFailed
 from jobtest.tasks.files import described, explained, remove, replacing
 from jobtest.tasks.formats import DamagedError, Format, Member, Tar, Traits, Zip, traits_of
 
@@ -57,18 +57,18 @@ def check_task_archive(input_directory_path: Path, target_file_path: Path) -> No
     _refuse_inside(input_directory_path, target_file_path)
     members = _members(input_directory_path)
     if not target_file_path.is_file():
-        raise AssertionError(f"'{target_file_path}' is not there")
+        raise NotAsWanted(f"'{target_file_path}' is not there")
     try:
         there = format.read(target_file_path)
     except DamagedError as error:
-        raise AssertionError(f"'{target_file_path}' cannot be read as an archive: {error}") from error
+        raise NotAsWanted(f"'{target_file_path}' cannot be read as an archive: {error}") from error
     with explained(f"'{input_directory_path}' cannot be compared"):
         wanted = {member.name: traits_of(member) for member in members}
     differing = [_differs(name, wanted, there) for name in sorted({*wanted, *there})]
     found = [told for told in differing if told]
     if found:
         more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-        raise AssertionError(f"'{target_file_path}' is out of date: {', '.join(found[:SHOWN])}{more}")
+        raise NotAsWanted(f"'{target_file_path}' is out of date: {', '.join(found[:SHOWN])}{more}")
 
 
 def describe_task_archive(target_file_path: Path) -> dict[str, object]:

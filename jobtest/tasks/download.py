@@ -19,7 +19,7 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from jobtest.core.errors import Problem, did_you_mean
-from jobtest.tasks import TaskFailed
+from jobtest.tasks import NotAsWanted, TaskFailed
 from jobtest.tasks.files import described, place_of, put_in_place, remove, replacing
 
 __all__ = ["check_task_download", "delete_task_download", "describe_task_download", "task_download"]
@@ -99,11 +99,11 @@ def check_task_download(target_file_path: Path, checksum: str | None = None) -> 
     """
     _refuse_checksum(checksum)
     if not target_file_path.is_file():
-        raise AssertionError(f"'{target_file_path}' is not there")
+        raise NotAsWanted(f"'{target_file_path}' is not there")
     with target_file_path.open("rb") as stream:
         differs = _differs(stream, checksum)
     if differs:
-        raise AssertionError(f"'{target_file_path}' is another file: {differs}")
+        raise NotAsWanted(f"'{target_file_path}' is another file: {differs}")
 
 
 def describe_task_download(target_file_path: Path) -> dict[str, object]:

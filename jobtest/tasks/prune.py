@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from jobtest.core.errors import Problem
-from jobtest.tasks import TaskFailed
+from jobtest.tasks import NotAsWanted, TaskFailed
 
 __all__ = ["check_task_prune", "describe_task_prune", "task_prune"]
 
@@ -87,7 +87,7 @@ def check_task_prune(
         names = [_shown(file) for file in old[:SHOWN]]
         more = f" and {len(old) - SHOWN} more" if len(old) > SHOWN else ""
         files = "1 file is" if len(old) == 1 else f"{len(old)} files are"
-        raise AssertionError(f"{files} older than {older_than_days:g} days: {', '.join(names)}{more}")
+        raise NotAsWanted(f"{files} older than {older_than_days:g} days: {', '.join(names)}{more}")
 
 
 def describe_task_prune(folder: Path, pattern: str = "*") -> dict[str, object]:

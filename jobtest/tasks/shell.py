@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jobtest.core.errors import Problem, nearest
-from jobtest.tasks import TaskFailed
+from jobtest.tasks import NotAsWanted, TaskFailed
 from jobtest.tasks.commands import Ended, follow
 
 __all__ = [
@@ -79,10 +79,10 @@ def check_task_shell__creates(creates: list[Path]) -> None:
         creates: Files or folders that the command makes: when all are there, it does not run.
     """
     if not creates:
-        raise AssertionError("creates = [] names no file")
+        raise NotAsWanted("creates = [] names no file")
     missing = [str(path) for path in creates if not path.exists()]
     if missing:
-        raise AssertionError(f"not there: {', '.join(missing)}")
+        raise NotAsWanted(f"not there: {', '.join(missing)}")
 
 
 def check_task_shell__unless(
@@ -104,7 +104,7 @@ def check_task_shell__unless(
     """
     ended = _run(unless, shell, env, cwd, timeout)
     if ended.status != 0:
-        raise AssertionError(f"{_shown(unless)} {_told(ended.status)}")
+        raise NotAsWanted(f"{_shown(unless)} {_told(ended.status)}")
 
 
 task_shell_script = task_shell

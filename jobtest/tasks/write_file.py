@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jobtest.core.errors import Problem, did_you_mean
-from jobtest.tasks import TaskFailed
+from jobtest.tasks import NotAsWanted, TaskFailed
 from jobtest.tasks.files import described, explained, remove, replacing
 
 __all__ = ["check_task_write_file", "delete_task_write_file", "describe_task_write_file", "task_write_file"]
@@ -79,14 +79,14 @@ def check_task_write_file(
     """
     wanted, permissions = _wanted(content, template, values, params), _permissions(mode)
     if not path.is_file():
-        raise AssertionError(f"'{path}' is not there")
+        raise NotAsWanted(f"'{path}' is not there")
     with explained(f"'{path}' cannot be read", path):
         there = path.read_bytes()
         now = stat.S_IMODE(path.stat().st_mode)
     if there != wanted:
-        raise AssertionError(f"'{path}' differs from line {_first_difference(there, wanted)} on")
+        raise NotAsWanted(f"'{path}' differs from line {_first_difference(there, wanted)} on")
     if permissions is not None and now != permissions:
-        raise AssertionError(f"'{path}' has mode {now:04o}, not {permissions:04o}")
+        raise NotAsWanted(f"'{path}' has mode {now:04o}, not {permissions:04o}")
 
 
 def describe_task_write_file(path: Path) -> dict[str, object]:

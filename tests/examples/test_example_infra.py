@@ -231,6 +231,7 @@ def test_a_failing_last_resource_takes_all_others_with_it_in_reverse(copy_of, ev
     assert everything(example, "prod") == [[], [], []]
 
 
+@pytest.mark.rarely
 def test_a_failing_update_takes_the_updates_before_it_back_and_deletes_nothing(copy_of, story, everything):
     example = copy_of(story.example)
     before = everything(example, "prod")
@@ -241,6 +242,7 @@ def test_a_failing_update_takes_the_updates_before_it_back_and_deletes_nothing(c
     assert example.run("--orchestrate", "--job-context=prod").recap == "5 jobs: 5 unchanged"
 
 
+@pytest.mark.rarely
 def test_what_somebody_has_deleted_is_made_again(copy_of, story, console):
     example = copy_of(story.example)
     console(example, "DELETE", "/prod/servers/web-1")
@@ -249,6 +251,7 @@ def test_what_somebody_has_deleted_is_made_again(copy_of, story, console):
     assert len(console(example, "GET", "/prod/servers")) == 2
 
 
+@pytest.mark.rarely
 def test_a_volume_grows_and_does_not_have_to_shrink(copy_of, story, console):
     example = copy_of(story.example)
     done = example.run("--orchestrate", "--job-context=prod", "--job-set=size_gb=300")

@@ -61,6 +61,7 @@ def test_the_smoke_environment_has_the_new_version(story):
     )
 
 
+@pytest.mark.rarely
 def test_a_wheel_that_is_not_what_its_record_says_is_stopped_at_the_gate(copy_of):
     example = copy_of("release")
     backend = example.folder / "greeter" / "build_backend.py"
@@ -74,6 +75,7 @@ def test_a_wheel_that_is_not_what_its_record_says_is_stopped_at_the_gate(copy_of
     assert done.having("blocked") == {"sums", "signature", "publish", "smoke"}
 
 
+@pytest.mark.rarely
 def test_new_code_under_an_old_version_is_built_published_and_installed(copy_of, story):
     example = copy_of(story.example)
     module = example.folder / "greeter" / "src" / "greeter" / "__init__.py"

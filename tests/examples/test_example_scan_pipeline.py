@@ -88,6 +88,7 @@ def test_all_three_come_to_the_same_catalogue_and_a_backup_of_it(story, way, tmp
     assert not (work / way / "scan").exists()
 
 
+@pytest.mark.rarely
 def test_a_run_without_memory_changes_nothing_either(copy_of, story):
     example = copy_of(story.example)
     shutil.rmtree(example.folder / ".jobtest")
@@ -110,6 +111,7 @@ def test_the_workspace_is_gone_and_a_backup_is_there(uploaded, story):
         assert copy.execute("select count(*) from package").fetchone() == (12,)
 
 
+@pytest.mark.rarely
 def test_a_change_of_one_package_scans_that_package_only(copy_of, story):
     example = copy_of(story.example)
     with closing(sqlite3.connect(example.folder / "work" / "catalogue.sqlite")) as catalogue, catalogue:
@@ -121,6 +123,7 @@ def test_a_change_of_one_package_scans_that_package_only(copy_of, story):
         assert catalogue.execute("select * from import order by 1, 2, 3").fetchall() == before
 
 
+@pytest.mark.rarely
 def test_old_backups_are_deleted_but_never_the_newest(copy_of, story):
     example = copy_of(story.example)
     backups = example.folder / "work" / "backups"
@@ -131,6 +134,7 @@ def test_old_backups_are_deleted_but_never_the_newest(copy_of, story):
     assert [file.name for file in backups.iterdir()] == ["catalogue-2001-02-03.sqlite"]
 
 
+@pytest.mark.rarely
 def test_an_upload_that_breaks_half_way_leaves_the_catalogue_as_it_was(copy_of):
     example = copy_of("scan_pipeline")
     (example.folder / "work").mkdir()

@@ -37,7 +37,7 @@ MARK = "JOBTEST_TEST_OF_PROCESSES"
 FAULTS = int(os.environ.get("FAULTS", "0"))
 """Whether everything is tried, in all ways; each run is a process, or many."""
 
-rarely = pytest.mark.skipif(not FAULTS, reason="it takes its time: FAULTS=1")
+rarely = pytest.mark.rarely
 WAYS = {"four workers": ("-J4", "")}
 OTHER_WAYS = {"one worker, fresh warden": ("-J1", THREAD)}
 if FAULTS:

@@ -71,6 +71,7 @@ def test_crash_points_refuses_a_project_that_does_not_end_well(small):
         crash_points(small("def job_it(): assert False"), *QUICK)
 
 
+@pytest.mark.rarely
 def test_crash_points_notices_a_job_that_cannot_run_again(small):
     source = """
         from pathlib import Path
@@ -83,11 +84,13 @@ def test_crash_points_notices_a_job_that_cannot_run_again(small):
         crash_points(small(source), *QUICK, every=4, most=1)
 
 
+@pytest.mark.rarely
 def test_crash_points_notices_a_job_that_runs_though_it_was_done(small):
     with pytest.raises(AssertionError, match=r"ran again though they were done: \['job_it.py::job_title'\]"):
         crash_points(small("def job_title(): pass"), *QUICK, "--job-force", "title", every=5)
 
 
+@pytest.mark.rarely
 def test_killed_at_random_instants_a_run_goes_on_and_keeps_its_promises(tmp_path):
     came = side_by_side(lambda seed: random_life(tmp_path, seed, "-J4", kills=5), [SEED, SEED + 1])
 
@@ -95,6 +98,7 @@ def test_killed_at_random_instants_a_run_goes_on_and_keeps_its_promises(tmp_path
     assert came.kills
 
 
+@pytest.mark.rarely
 def test_what_runs_did_is_kept_though_each_that_goes_on_is_killed_as_it_begins(tmp_path):
     project = Project(tmp_path / "project", "-J1")
     project.live(*RESUME, FAULT="last run begin")

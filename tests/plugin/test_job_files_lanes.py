@@ -105,3 +105,17 @@ def test_hocon_becomes_jobs_too(jobs):
     assert run.ret == 0
     assert run.seen == ["plain", "plain!"]
     assert run.summary.plan.graph["job_it.conf::second"].priority == 3
+
+
+@pytest.mark.parametrize("args", [(), ("--job-executor=process",)], ids=["thread", "process"])
+def test_what_the_check_of_a_built_in_type_says_is_shown_without_its_source(jobs, args):
+    jobs.write({"job_it.toml": '''
+        [[job]]
+        name = "note"
+        task = "write_file"
+        args = { path = "note.txt", content = "x" }
+    '''})  # fmt: skip
+    run = jobs.run("--drift", *args)
+
+    assert run.ret == 1
+    assert run.longrepr("job_it.toml::note") == "'note.txt' is not there"

@@ -300,6 +300,7 @@ def test_an_apply_does_not_go_on_with_a_delete(site):
     assert run.seen == ["make net", "make server", "make page"]
 
 
+@pytest.mark.rarely
 def test_a_delete_that_is_killed_anywhere_goes_on_to_its_end(tmp_path):
     source = """
     from pathlib import Path

@@ -1,7 +1,6 @@
 """A secret is seen nowhere: not in output, files, state; whatever a job does short of hiding it itself."""
 
 import json
-import os
 
 import pytest
 from leaks import CONFTEST, FULL, outcomes, write
@@ -21,15 +20,10 @@ WAYS = {
     "processes": ("-J2", "--job-executor=process", "-vv", "-l", "-rA"),
     "four workers, full path": ("-J4", "-vv", "-l", "-rA"),
 }
-FEW = ("one worker", "four workers, live", "four workers, full path", "processes, live")
+FEW = ("one worker", "four workers, live", "processes, live")
 """What is tried always: each is a process or many; the rest on demand."""
 
-ways = [
-    pytest.param(
-        way, marks=[] if way in FEW else pytest.mark.skipif(not os.environ.get("FAULTS"), reason="FAULTS=1")
-    )
-    for way in WAYS
-]
+ways = [pytest.param(way, marks=[pytest.mark.rarely] * (way not in FEW)) for way in WAYS]
 
 
 @pytest.mark.parametrize("way", ways)
