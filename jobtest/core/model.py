@@ -29,6 +29,8 @@ EMPTY: Mapping[str, object] = MappingProxyType({})
 NO_AMOUNTS: Mapping[str, int] = MappingProxyType({})
 FILES_DIFFER = "FilesDiffer"
 """Type of a failure whose message is the whole reason: files of a job are not as they should be."""
+NOT_AS_WANTED = "NotAsWanted"
+"""Type of a failure that needs no name: the check of a built-in task type does not hold."""
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 

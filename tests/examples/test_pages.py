@@ -30,9 +30,7 @@ def stories(page):
 def played(page):
     marks = [pytest.mark.rarely] if page != "README.md" else []
     return [
-        pytest.param(
-            file, text, commands, id=f"{page}:{file}", marks=[pytest.mark.rarely] * (page != "README.md")
-        )
+        pytest.param(file, text, commands, id=f"{page}:{file}", marks=marks)
         for file, text, commands in stories(page)
         if file.startswith("job_") and any(told for _, told in commands)
     ]

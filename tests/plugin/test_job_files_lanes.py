@@ -119,3 +119,4 @@ def test_what_the_check_of_a_built_in_type_says_is_shown_without_its_source(jobs
 
     assert run.ret == 1
     assert run.longrepr("job_it.toml::note") == "'note.txt' is not there"
+    assert "note: check did not hold: 'note.txt' is not there\n" in run.text
