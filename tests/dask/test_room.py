@@ -40,7 +40,7 @@ def setup(tmp_path):
         "    time.sleep(60)\n"
     )
     yield {
-        "run": RUN, "seed": "seed", "lineage": "seed", "module": "jobtest.plugin.dask_host",
+        "run": RUN, "seed": "seed", "names": {}, "lineage": "seed", "module": "jobtest.plugin.dask_host",
         "root": str(root), "inifile": "", "args": ["-q"], "addopts": "", "paths": [],
         "prints": prints_of(root),
         "definitions": {}, "inputs": [],
@@ -51,7 +51,7 @@ def setup(tmp_path):
 def order(job, timeout=None, **more):
     body = {
         "op": "phase", "job": f"job_a.py::{job}", "attempt": 1, "phase": "run", "values": {},
-        "checkpoints": {}, "error": "", "outcomes": {}, "past": None,
+        "checkpoints": {}, "error": "", "outcomes": {}, "past": None, "calls": "job", "failure": None, "ends": "any",
     }  # fmt: skip
     whole = {"op": "phase", "last": True, "body": body}
     return {"id": "1", "attempt": job, "fresh": True, "timeout": timeout, "order": whole, **more}
