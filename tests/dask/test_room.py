@@ -51,7 +51,8 @@ def setup(tmp_path):
 def order(job, timeout=None, **more):
     body = {
         "op": "phase", "job": f"job_a.py::{job}", "attempt": 1, "phase": "run", "values": {},
-        "checkpoints": {}, "error": "", "outcomes": {}, "past": None, "calls": "job", "failure": None, "ends": "any",
+        "checkpoints": {}, "error": "", "outcomes": {}, "past": None,
+        "calls": "job", "failure": None, "ends": "any",
     }  # fmt: skip
     whole = {"op": "phase", "last": True, "body": body}
     return {"id": "1", "attempt": job, "fresh": True, "timeout": timeout, "order": whole, **more}
