@@ -41,7 +41,7 @@ class Settings:
         contexts: By name.
         commands: Verbs by name: the built-in ones, renamed as the project says, and those that it adds.
         context: Name of the context that was chosen, or empty.
-        allow_faults: Faults may be injected: that context says so.
+        allow_faults: Faults may be injected: the chosen context says so, or without one the settings.
         secrets: Names of parameters, and of variables as `env:NAME`, whose values are masked.
     """
 
@@ -85,6 +85,7 @@ KNOWN = (
     "contexts",
     "commands",
     "secrets",
+    "allow_faults",
 )
 IN_CONTEXT = ("params", "allow_faults", "flags", "resources")
 """What a context may say."""
@@ -211,6 +212,7 @@ class _Reader:
             contexts=self._contexts(table.get("contexts", {})),
             commands=self._commands(table.get("commands", {})),
             secrets=self._secrets(table.get("secrets", [])),
+            allow_faults=self._bool("allow_faults", table.get("allow_faults", False)),
         )
         if self._problems:
             raise UsageError(self._problems)

@@ -21,6 +21,7 @@ from jobtest.core.events import (
     RunStarted,
     RunStopped,
 )
+from jobtest.core.faults import INJECTED
 from jobtest.core.model import TAIL, Failure, Kind, Outcome, Phase, Verdict
 from jobtest.core.planner import Plan
 from jobtest.core.policies import first_phase
@@ -102,6 +103,12 @@ class JobRecord:
     def seconds(self) -> float:
         """Time in phases, over all attempts."""
         return sum(phase.seconds for attempt in self.attempts for phase in attempt.phases)
+
+    @property
+    def injected(self) -> list[str]:
+        """The faults that it was given on purpose, as `Fault.told` tells them."""
+        told = (note.partition("\n")[0] for note in self.notes if note.startswith(INJECTED))
+        return [note.removeprefix(INJECTED) for note in told]
 
     @property
     def failure(self) -> Failure | None:

@@ -86,6 +86,9 @@ class Result:
     output: Output | None = None
 
 
+Function = Callable[..., object]
+
+
 class Call(Protocol):
     """A phase that is ready to be called, on whatever thread."""
 
@@ -98,6 +101,9 @@ class Call(Protocol):
 
     async def awaited(self) -> Result:
         """Call and await the body; never raises but for the cancellation of the task."""
+
+    def through(self, change: Callable[[Function], Function]) -> Call:
+        """Return the same call of another function, which is made from its own."""
 
 
 @dataclass(slots=True)
@@ -131,7 +137,7 @@ class FunctionCall:
     def __init__(
         self,
         ticket: Ticket,
-        function: Callable[..., object],
+        function: Function,
         arguments: Mapping[str, object],
         *,
         around: Around = nullcontext,
@@ -159,6 +165,12 @@ class FunctionCall:
             except BaseException as raised:  # noqa: BLE001 - a body may raise anything, and it is its own failure
                 error = raised
         return self._result(value, error, output)
+
+    def through(self, change: Callable[[Function], Function]) -> FunctionCall:
+        """Return the same call of another function, which is made from its own."""
+        return FunctionCall(
+            self._ticket, change(self._function), self._arguments, around=self._around, judged=self._judge
+        )
 
     async def awaited(self) -> Result:
         """Call and await the body on this loop."""

@@ -94,6 +94,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--job-plan-out", metavar="FILE.toml", help="keep what --plan shows, to be reviewed and applied")
     add("--job-apply", metavar="FILE.toml", help="run exactly this plan; refuse if anything has changed")
     add("--job-replay", metavar="FILE.json", help="start jobs in the order of a report, with its randomness")
+    add(
+        "--job-inject",
+        action="append",
+        default=[],
+        metavar="FAULTS",
+        help="let run phases fail on purpose, e.g. fail:a@1, delay:b=2, timeout:c, kill:d; may be repeated",
+    )
     add("--job-report", action="append", default=[], metavar="FILE.json", help="write a report of the run")
     add("--job-events", metavar="FILE.jsonl", help="write each event of the run, one a line, as it happens")
     add(
@@ -163,6 +170,7 @@ _NEEDS_FLAG = {
     "--job-plan-out": "job_plan_out",
     "--job-apply": "job_apply",
     "--job-replay": "job_replay",
+    "--job-inject": "job_inject",
     "--job-set": "job_set",
     "--job-context": "job_context",
     "--job-flag": "job_flag",

@@ -27,6 +27,7 @@ from jobtest.engine.calls import (
     failure_of,
     judge,
 )
+from jobtest.engine.executors.faults import Injected
 from jobtest.engine.library import Held
 from jobtest.plugin import fixtures
 from jobtest.plugin.checks import all_hold
@@ -48,6 +49,8 @@ __all__ = ["JobBodies"]
 
 
 Function = Callable[..., object]
+SHOWN_PLAIN = FilesDiffer | NotAsWanted | TaskFailed | Injected
+"""Errors that say all there is to say: where they were raised is nobody's business."""
 
 
 class JobBodies:
@@ -407,7 +410,7 @@ class JobBodies:
         result = judge(ticket, value, error)
         if "asyncio" in sys.modules and isinstance(error, sys.modules["asyncio"].CancelledError):
             return result  # on the event loop, where others wait
-        if isinstance(error, FilesDiffer | NotAsWanted | TaskFailed) and result.failure is not None:
+        if isinstance(error, SHOWN_PLAIN) and result.failure is not None:
             self.show(ticket, pytest.fail.Exception(str(error), pytrace=False))
             result.failure = replace(result.failure, text=str(error))
             return result

@@ -14,6 +14,7 @@ from jobtest.core.model import Command
 from jobtest.core.planner import Plan
 from jobtest.engine.calls import failure_of
 from jobtest.engine.executors.dry import DriftExecutor, PlanExecutor
+from jobtest.engine.executors.faults import FaultyExecutor
 from jobtest.engine.executors.lanes import Away, Lanes
 from jobtest.engine.executors.protocol import Executor, Inbox
 from jobtest.engine.interrupts import ctrl_c, ended_from_outside, no_silent_exit
@@ -214,5 +215,7 @@ class CarryOut:
                 return PlanExecutor(inner, must)
             case Command.DRIFT:
                 return DriftExecutor(inner)
+            case Command.APPLY if self._of.faults.of:
+                return FaultyExecutor(inner, self._of.faults.of)
             case _:
                 return inner

@@ -29,6 +29,7 @@ from jobtest.core.past import Past
 from jobtest.core.planner import Plan
 from jobtest.core.summary import AttemptRecord, JobRecord, PhaseRecord
 from jobtest.engine.calls import NO_VALUE, Call, Isolated, Output, Result, Ticket, failure_of, one_line
+from jobtest.engine.executors.faults import with_fault
 from jobtest.engine.executors.process.frames import Frames
 from jobtest.engine.executors.process.output import Streams
 from jobtest.engine.executors.process.warden import MARK, ChildMain
@@ -353,7 +354,7 @@ class _Child:
         ticket = Ticket(job, message["attempt"], PHASES[message["phase"]], error)
         values = values_from(message["values"], self._homes)
         self._learn(item, ticket, message, values)
-        call = self._bodies.prepare(ticket, values)
+        call = with_fault(self._bodies.prepare(ticket, values), message.get("fault"))
         result = self._call(call)
         self._run.summary.jobs[item.id_].attempts[-1].phases[-1].verdict = result.verdict
         over = message["ends"] == "any" or (message["ends"] == "ok" and result.verdict is Verdict.OK)

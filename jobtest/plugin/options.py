@@ -228,6 +228,7 @@ def _command(option: argparse.Namespace, verbs: Mapping[str, Verb]) -> tuple[Com
         UsageError: two things at once, or something unknown.
     """
     asked = {"--plan": option.plan, "--drift": option.drift, "--job-apply": option.job_apply}
+    asked["--job-inject"] = option.job_inject and (option.plan or option.drift)  # which run nothing
     given = [name for name, value in asked.items() if value]
     apply = next(verb for verb in verbs.values() if verb.does == "apply")
     verb, fix = find_verb(option.job_command or apply.name, verbs)
@@ -264,6 +265,7 @@ def _refused_for(verb: Verb, option: argparse.Namespace) -> list[Problem]:
         "--job-plan-out": (option.job_plan_out, "keeps a plan that can be applied"),
         "--job-force": (option.job_force, "is for jobs that are to run"),
         "--job-rollback": (option.job_rollback, "is for jobs that are to run"),
+        "--job-inject": (option.job_inject, "is for jobs that are to run"),
     }
     fix = f"leave it out, or --job-command={verb.name}"
     return [

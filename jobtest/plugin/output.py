@@ -278,6 +278,7 @@ class OutputRoom:
             return
         alone = item.exclusive
         with fixtures.caplog_handler(item) if alone else _nothing():
+            self._capture.suspend_global_capture()  # --setup-show may have left it on, behind routers
             self._capture.resume_global_capture()
             if alone:
                 self._capture.activate_fixture()

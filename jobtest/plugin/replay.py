@@ -164,6 +164,8 @@ class Replay:
             ("jobtest.reason", record.reason),
             ("jobtest.run_id", self._run_id),
         ]
+        if record.injected:
+            item.user_properties.append(("jobtest.injected", ", ".join(record.injected)))
 
     def decorate(self, item: JobItem, report: pytest.TestReport) -> None:
         """Put on a report what really happened: when, how long, what was printed, how the job ended."""

@@ -32,6 +32,7 @@ from jobtest.plugin.collect import JobModule
 from jobtest.plugin.files import ReportFiles
 from jobtest.plugin.hidden import is_job_file, warn_if_hidden
 from jobtest.plugin.hooks import Hooks
+from jobtest.plugin.inject import Faults, find_faults
 from jobtest.plugin.items import JobItem, problems_key, sources_key
 from jobtest.plugin.masking import hide_secrets, leaks
 from jobtest.plugin.options import Options, read_options, select
@@ -88,6 +89,7 @@ class Orchestration:
         found: What is taken over from them.
         told: What the user should know about them.
         saved: The plan that is to be run again, None if there is none.
+        faults: What is injected.
         until_told: What ends with the session, after everything was told.
         hooks: Those that hear of the run; None before all plug-ins are there.
     """
@@ -104,6 +106,7 @@ class Orchestration:
         self.wrap: Callable[[Store], Store] = lambda store: store
         self.found = Recovered()
         self.saved: SavedPlan | None = None
+        self.faults = Faults()
         self.clock = clock
         self._problems = 0
         self._untold: list[str] = []
@@ -219,6 +222,8 @@ class Orchestration:
             matched, named, problems = select(selectors, jobs)
             left &= matched
         option = self.config.option
+        self.faults, wrong = find_faults(option.job_inject, self.options, project.definitions, project.graph)
+        problems += wrong
         try:
             if problems:
                 raise UsageError(problems)

@@ -14,6 +14,7 @@ from jobtest.core.model import Command, Outcome
 from jobtest.core.planner import Plan
 from jobtest.core.summary import JobRecord, Summary
 from jobtest.plugin.described import described, rollbacks
+from jobtest.plugin.inject import without_faults
 from jobtest.plugin.replay import outcome_of
 from jobtest.reports.history.text import SYMBOLS, counts
 
@@ -67,12 +68,14 @@ class Terminal:
         """Say how wide the plan is and who runs alone."""
         from jobtest.plugin.replay import wants_full
 
-        plan = self._of.plan
+        plan, told, faults = self._of.plan, self._of.told, self._of.faults.texts
+        if plan is not None and faults:
+            told = [*told, f"faults: {', '.join(faults)}"]
         if plan is None or not plan.graph.jobs or config.get_verbosity() < 1:
-            return self._of.told
+            return told
         full = wants_full(config)
         lines = [
-            *self._of.told,
+            *told,
             waves(plan),
             f"reports: full path ({full})" if full else "reports: lean path",
         ]
@@ -111,7 +114,12 @@ class Terminal:
             "described": described(summary, summary.values) if summary.command is Command.DESCRIBE else [],
             "rollbacks": rollbacks(summary),
             "changed definitions": self._redefined(summary),
-            "notes": [*_notes(summary), *_switched_off(self._of.engine), *self._of.hooks_off],
+            "notes": [
+                *_notes(summary),
+                *self._of.faults.missed(summary),
+                *_switched_off(self._of.engine),
+                *self._of.hooks_off,
+            ],
             "root causes": _root_causes(summary),
         }
         for title, lines in sections.items():
@@ -141,12 +149,12 @@ class Terminal:
     def _again(self, summary: Summary) -> list[str]:
         """Return the command that tries again what failed, to be copied."""
         if summary.stopped and self._of.engine is not None and self._of.engine.interrupted:
-            again = [arg for arg in self._of.options.selection if arg != "--job-resume"]
+            again = [arg for arg in without_faults(self._of.options.selection) if arg != "--job-resume"]
             return [f"again: {shlex.join(['pytest', *again, '--job-resume'])}"]
         failed = [id for id, record in summary.jobs.items() if record.outcome is Outcome.FAILED]
         if not failed or summary.command is not Command.APPLY:
             return []
-        given = self._of.options.selection
+        given = without_faults(self._of.options.selection)
         undone = any(
             record.rollback and record.outcome is Outcome.CHANGED for record in summary.jobs.values()
         )

@@ -1,8 +1,8 @@
 """The JSON report, schema 1 (PRODUCT 12): one run, whole, for programs and for whoever looks for the cause.
 
 Additions to the schema as PRODUCT prints it: `environment`, `close` of a job (what became of what it held
-open), `log` of an attempt, `text` of a phase (the traceback). Times are UTC, durations seconds. A job that
-never started has null as `order` and `started_at`.
+open) and `injected` (faults), `log` of an attempt, `text` of a phase (the traceback). Times are UTC,
+durations seconds. A job that never started has null as `order` and `started_at`.
 """
 
 from __future__ import annotations
@@ -119,6 +119,7 @@ def _job(summary: Summary, job: Job, values: Mapping[str, object]) -> dict[str, 
         "attempts": [_attempt(attempt) for attempt in record.attempts],
         "value": value,
         "notes": [*record.notes, *notes],
+        "injected": record.injected,
         "cleanup": _tail(record.cleanup),
         "close": _tail(record.close),
         "rollback": _tail(record.rollback or record.earlier_rollback),

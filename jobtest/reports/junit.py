@@ -105,12 +105,13 @@ def _properties(run_id: str, record: JobRecord) -> Element:
         "reason": record.reason,
         "run_id": run_id,
         "started_at": iso_utc(record.started_at) if record.started_at is not None else "",
+        "injected": ", ".join(record.injected),
     }
     made = Element("properties")
     made.extend(
         _element("property", name=f"jobtest.{name}", value=value)
         for name, value in said.items()
-        if value or name != "started_at"
+        if value or name not in ("started_at", "injected")
     )
     return made
 

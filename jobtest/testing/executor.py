@@ -222,6 +222,9 @@ class _Nothing:
     def __call__(self) -> Result:
         raise AssertionError("a scripted executor calls no bodies")
 
+    def through(self, _: object) -> _Nothing:
+        return self
+
     async def awaited(self) -> Result:
         raise AssertionError("a scripted executor calls no bodies")
 

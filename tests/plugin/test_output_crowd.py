@@ -124,3 +124,28 @@ def assert_warnings_are_told_apart(warned):
     found = [(nodeid, *re.findall(r"<warn (\S+) (\d) (\w+)>", said)) for nodeid, said in warned]
     assert all(nodeid == who for nodeid, (who, _, _) in found)
     assert len(found) == len(set(found)) == JOBS * 2 * (len(PARTS) + 2)
+
+
+def test_a_job_alone_has_its_output_after_setup_show_has_told_of_others(jobs):
+    """The capture of pytest was left on, behind the streams that tell jobs apart."""
+    jobs.write({"job_it.py": """
+        import pytest
+
+        @pytest.fixture(autouse=True)
+        def said():
+            print("said")
+
+        def job_alone(monkeypatch, capsys):
+            pass
+
+        @pytest.mark.job(retries=1, retry_delay=0.01, on_failure="continue")
+        def job_again():
+            raise ValueError
+
+        @pytest.mark.job(isolate=True, needs=["again"])
+        def job_away():
+            pass
+    """})  # fmt: skip
+    run = jobs.run("-J4", "--setup-show")
+
+    assert run.outcomes == {"alone": "changed", "again": "failed", "away": "changed"}
