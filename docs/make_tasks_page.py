@@ -26,10 +26,10 @@ HEAD = """\
 <!-- Made by docs/make_tasks_page.py; edit the docstrings in jobtest/tasks instead. -->
 
 What an entry of a [job file](job_files.md) can do without a line of Python. Relative paths are relative to
-the rootdir. Every type but `shell` brings a check with it, so that a second run finds nothing to do; a check for
-which an entry does not give the arguments takes no part. Files are written beside their place and moved there
-when they are whole: after a failure the old one is there, or none. What cannot be done is told with the
-reason and what to do about it.
+the rootdir. Every type but `shell` brings a check with it, so that a second run finds nothing to do; a
+check for which an entry does not give the arguments takes no part. Files are written beside their place and
+moved there when they are whole: after a failure the old one is there, or none. What cannot be done is told
+with the reason and what to do about it.
 """
 
 WORDS: Mapping[Any, str] = {
