@@ -55,21 +55,29 @@ def _read(text: str, option: str) -> AskedFault | Problem:
         fix = did_you_mean(word, KINDS, what="there are") if word and colon else EXAMPLE
         return Problem(what=what, fix=fix)
     job, first, last = _attempts(rest)
-    seconds: float | None = 0.0
+    said = None
     if kind is FaultKind.DELAY:
-        job, _, said = job.rpartition("=")
-        seconds = _seconds(said)
+        job, said = _delay(job)
     if not job:
-        of = " for how many seconds" if kind is FaultKind.DELAY and rest else " of which job"
-        fix = f"write {word}:{rest or 'NAME'}" + ("=SECONDS" if kind is FaultKind.DELAY else "")
-        return Problem(what=f"{option} {text!r} does not say{of}", fix=fix)
-    if seconds is None:
+        fix = f"write {word}:NAME" + ("=SECONDS" if kind is FaultKind.DELAY else "")
+        return Problem(what=f"{option} {text!r} does not say of which job", fix=fix)
+    if kind is FaultKind.DELAY and said is None:
+        what = f"{option} {text!r} does not say for how many seconds"
+        return Problem(what=what, fix=f"write delay:{job}=SECONDS")
+    seconds = _seconds(said or "0")
+    if seconds is None or (kind is FaultKind.DELAY and not seconds):
         what = f"{option} {text!r}: a delay is a number of seconds > 0"
         return Problem(what=what, fix=f"write delay:{job}=2")
     if first is None or (last is not None and last < first):
         what = f"{option} {text!r}: attempts are counted from 1"
         return Problem(what=what, fix="write @2 for one of them, @1-2 for the first two, nothing for all")
     return AskedFault(text, job, Fault(kind, first, last, seconds))
+
+
+def _delay(text: str) -> tuple[str, str | None]:
+    """Return a text without its seconds, and them, None if there are none; `=` may stand in an id."""
+    before, equals, after = text.rpartition("=")
+    return (before.strip(), after) if equals and "]" not in after else (text, None)
 
 
 def _attempts(text: str) -> tuple[str, int | None, int | None]:
@@ -88,4 +96,4 @@ def _seconds(text: str) -> float | None:
         seconds = float(text)
     except ValueError:
         return None
-    return seconds if 0 < seconds < math.inf else None
+    return seconds if 0 <= seconds < math.inf else None

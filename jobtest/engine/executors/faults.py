@@ -89,7 +89,9 @@ class FaultyExecutor:
             return Result(Verdict.TIMED_OUT, Failure(f"timed out, {fault.said}", types=types))
         if isinstance(call, Isolated):
             return replace(call, message={**call.message, "fault": to_data(fault)})
-        wait = self._waits[ticket.key] = _Wait(fault.seconds)
+        wait = _Wait(fault.seconds)
+        if not call.is_async:  # which has its own way to be ended
+            self._waits[ticket.key] = wait
         return call.through(lambda function: _faulty(function, fault, wait))
 
     def _marked(self, ticket: Ticket, result: Result) -> Result:
