@@ -57,10 +57,11 @@ class Tenant:
             self._call("PATCH", path, fields)
 
     def delete(self, path: str) -> None:
-        """Delete a resource, if it is there."""
+        """Delete a resource, if it is there, and with it what there is to undo."""
         __tracebackhide__ = True
         if self.find(path):
             self._call("DELETE", path)
+        self._note_of(path).unlink(missing_ok=True)
 
     def undo(self, path: str) -> None:
         """Take back that a resource was made, or its last change; once, however often it is asked for."""
@@ -72,7 +73,7 @@ class Tenant:
             self.delete(path)
         else:
             self._call("PATCH", path, before)
-        note.unlink()
+            note.unlink()
 
     def _note(self, path: str) -> None:
         """Keep what a resource is now, where it outlives this process."""

@@ -269,7 +269,9 @@ def _written(text: str) -> list[str]:
 
 def _escaped(text: str) -> list[str]:
     in_single = repr("'\"" + text)[4:-1]  # as in a longer text that has both kinds of quotes
-    return [repr(text)[1:-1], in_single, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]]
+    in_ascii = text.encode("ascii", "backslashreplace").decode()  # as stderr writes it in such a locale
+    in_json = [json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]]
+    return [repr(text)[1:-1], ascii(text)[1:-1], in_single, in_ascii, *in_json]
 
 
 def _quoted(text: str) -> Iterator[str]:

@@ -412,7 +412,8 @@ class JobBodies:
             return result  # on the event loop, where others wait
         if isinstance(error, SHOWN_PLAIN) and result.failure is not None:
             self.show(ticket, pytest.fail.Exception(str(error), pytrace=False))
-            result.failure = replace(result.failure, text=str(error))
+            kind = "" if isinstance(error, Injected) else result.failure.type  # its text says what it is
+            result.failure = replace(result.failure, type=kind, text=str(error))
             return result
         self.show(ticket, error)
         if result.failure is not None and result.failure.text:

@@ -28,6 +28,8 @@ def test_a_secret_is_masked_in_the_forms_that_it_commonly_takes(secret):
         json.dumps({"a": secret}),
         json.dumps([secret], ensure_ascii=False),
         json.dumps(json.dumps(secret)),
+        ascii(secret),
+        secret.encode("ascii", "backslashreplace").decode(),
         urllib.parse.quote(secret),
         urllib.parse.quote(secret, safe=""),
         urllib.parse.urlencode({"q": secret}),

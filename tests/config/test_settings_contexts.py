@@ -51,6 +51,13 @@ def test_contexts_are_read(load):
     assert (settings.context, settings.allow_faults) == ("", False)
 
 
+def test_faults_are_allowed_by_the_context_or_without_one_by_the_settings(load):
+    settings = load(f"allow_faults = true\n{TWO}")
+    assert settings.allow_faults
+    assert in_context(settings, None).allow_faults
+    assert not in_context(settings, "dev").allow_faults
+
+
 def test_a_context_goes_over_the_rest_key_by_key(load):
     prod = in_context(load(TWO), "prod")
     assert prod.params == {"host": "example.org", "nested": {"a": 3}}
@@ -92,6 +99,7 @@ WRONG = {
     "contexts.dev.parallel = 2": "unknown setting 'contexts.dev.parallel'",
     "contexts.dev.params = 3": "setting contexts.dev.params = 3 must be a table",
     "contexts.dev.allow_faults = 1": "setting contexts.dev.allow_faults = 1 must be true or false",
+    "allow_faults = 'yes'": "setting allow_faults = 'yes' must be true or false",
     "contexts.dev.resources.db = -1": ("setting contexts.dev.resources.db = -1 must be a whole number >= 0"),
     "contexts.dev.flags.beta = 'on'": "setting contexts.dev.flags.beta = 'on' must be true or false",
     "contexts.'a b' = {}": "setting contexts: 'a b' must be a name of letters, digits, _, - and .",

@@ -223,6 +223,14 @@ def test_what_is_deleted_is_gone_and_prod_is_not(story, everything):
     assert story[12].recap == "5 jobs: 5 unchanged"
 
 
+def test_a_failure_on_purpose_leaves_nothing_behind_and_prod_allows_none(story):
+    assert story[13].exit_code == 1
+    assert story[13].having("failed") == {"server[web-1]"}
+    assert story[13].jobs["server[web-1]"]["injected"] == ["fail at attempt 1"]
+    assert "3 rolled back" in story[13].output
+    assert story[14].exit_code == 4
+
+
 def test_a_failing_last_resource_takes_all_others_with_it_in_reverse(copy_of, everything):
     example = copy_of("infra")
     done = example.run("--orchestrate", "--job-context=prod", "--job-set=cpus=20", "--job-rollback=run")

@@ -231,6 +231,7 @@ FOR_JOBS = [
     ["--job-plan-out", "p.toml"],
     ["--job-apply", "p.toml"],
     ["--job-replay", "r.json"],
+    ["--job-inject", "fail:a"],
     ["--job-set", "a=1"],
     ["--job-context", "dev"],
     ["--job-flag", "a=on"],

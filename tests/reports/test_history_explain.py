@@ -6,7 +6,7 @@ import pytest
 
 from jobtest.core.errors import UsageError
 from jobtest.core.graph import Graph
-from jobtest.core.model import Command, Job, Outcome, Phase
+from jobtest.core.model import Command, Job, Outcome, Phase, Verdict
 from jobtest.core.past import Past
 from jobtest.core.planner import make_plan
 from jobtest.reports.history import (
@@ -114,6 +114,14 @@ def test_a_blocked_job_names_what_blocked_it_and_what_it_comes_after():
         "00000001  2026-01-31 10:00:00Z  b  blocked  -     upstream deploy[eu] failed (deploy[eu])",
         "    planned: no check; mail needs it",
     ]
+
+
+def test_what_became_of_rollbacks_is_said():
+    journal = simple(outcome=Outcome.FAILED, status=1)
+    earlier = PhaseStarted("a", 0, Phase.ROLLBACK), PhaseEnded("a", 0, Phase.ROLLBACK, Verdict.OK)
+    journal.add(*earlier).phase("a", Phase.ROLLBACK, Verdict.RAISED, "OSError: no")
+    text = lines(explain_text(explain(store_of(journal), "a")))
+    assert text[-3:] == ["XX"]
 
 
 def test_a_cleanup_that_is_owed_is_said():

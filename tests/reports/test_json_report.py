@@ -61,7 +61,7 @@ TOTALS = ["unchanged", "changed", "failed", "blocked", "skipped", "postponed", "
 WAITS = ["upstream", "resource", "backoff", "worker"]
 ATTEMPT_KEYS = ["number", "phases", "stdout", "stderr"]
 PHASE_KEYS = ["phase", "ok", "seconds", "message"]
-ADDED = {"job": {"close"}, "attempt": {"log"}, "phase": {"text"}}
+ADDED = {"job": {"close", "injected"}, "attempt": {"log"}, "phase": {"text"}}
 
 
 def by_id(data):
@@ -150,6 +150,7 @@ def test_a_job_is_told_phase_by_phase():
         ],
         "value": {"url": "http://x"},
         "notes": [],
+        "injected": [],
         "cleanup": {"ok": False, "message": "OSError: still there"},
         "close": None,
         "rollback": None,

@@ -16,7 +16,7 @@ from jobtest.core.planner import Decision, Plan
 from jobtest.core.summary import JobRecord, Summary
 from jobtest.reports.history.loading import damaged, kept_plan, stored_value
 from jobtest.reports.history.runs import RunState, short_ids, state_of
-from jobtest.reports.history.text import SYMBOLS, attempt_lines, clipped, columns, one_line, took, when
+from jobtest.reports.history.text import SYMBOLS, attempt_lines, clipped, columns, one_line, tail_lines, took, when
 from jobtest.reports.json_report import report_data
 from jobtest.reports.times import iso_utc, micro
 from jobtest.state.in_context import InContext
@@ -341,6 +341,7 @@ def _table(runs: Iterable[TookPart]) -> Iterator[str]:
         if one.decision.reason not in ("", one.job.reason):
             yield f"    planned: {one_line(one.decision.reason)}"
         yield from attempt_lines(one.job.attempts, "    ")
+        yield from tail_lines(one.job, "    ")
 
 
 def _row(one: TookPart) -> tuple[str, ...]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
-from jobtest.core.model import Outcome, Phase
+from jobtest.core.model import Outcome
 from jobtest.core.summary import JobRecord, PhaseRecord
 from jobtest.reports.history.loading import Loaded, values_of
 from jobtest.reports.history.runs import RunState, record_data, state_of
-from jobtest.reports.history.text import SYMBOLS, attempt_lines, columns, counts, one_line, took, when
+from jobtest.reports.history.text import SYMBOLS, attempt_lines, columns, counts, one_line, tail_lines, took, when
 from jobtest.reports.json_report import report_data
 from jobtest.state.in_context import InContext
 from jobtest.state.store import RunRecord, Store
@@ -107,10 +107,7 @@ def _jobs(loaded: Loaded, state: RunState) -> Iterator[str]:
         record = jobs[id]
         if len(record.attempts) > 1 or record.outcome in (Outcome.FAILED, None):
             yield from attempt_lines(record.attempts, INDENT)
-        for phase in record.tails:
-            name = "what it held open" if phase.phase is Phase.CLOSE else phase.phase.value
-            if not phase.ok:
-                yield f"{INDENT}{name}: {_went_wrong(phase)}"
+        yield from tail_lines(record, INDENT)
 
 
 def _row(label: str, record: JobRecord, state: RunState) -> tuple[str, ...]:
@@ -122,12 +119,6 @@ def _row(label: str, record: JobRecord, state: RunState) -> tuple[str, ...]:
         took(record.seconds if record.attempts else None),
         one_line(record.reason),
     )
-
-
-def _went_wrong(phase: PhaseRecord) -> str:
-    if phase.verdict is None:
-        return "under way"
-    return one_line(str(phase.failure)) if phase.failure is not None else phase.verdict.value
 
 
 def _notes(loaded: Loaded) -> Iterator[str]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from jobtest.core.model import Outcome, Phase, Verdict
-from jobtest.core.summary import AttemptRecord, PhaseRecord
+from jobtest.core.summary import AttemptRecord, JobRecord, PhaseRecord
 from jobtest.reports.times import iso_utc
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "counts",
     "one_line",
     "phase_said",
+    "tail_lines",
     "took",
     "when",
 ]
@@ -107,3 +108,21 @@ def attempt_lines(attempts: Iterable[AttemptRecord], indent: str) -> Iterator[st
         for at, phase in enumerate(attempt.phases)
     ]
     return columns(rows, indent)
+
+
+def tail_lines(record: JobRecord, indent: str) -> Iterator[str]:
+    """Yield a line for each rollback of a job, and for what else went wrong after it had ended."""
+    for phase in record.tails:
+        name = "what it held open" if phase.phase is Phase.CLOSE else phase.phase.value
+        earlier = phase is record.earlier_rollback or phase is record.earlier_cleanup
+        owed = " of an earlier run" if earlier else ""
+        if phase.phase is Phase.ROLLBACK or not phase.ok:
+            yield f"{indent}{name}{owed}: {_came_of(phase)}"
+
+
+def _came_of(phase: PhaseRecord) -> str:
+    if phase.verdict is None:
+        return "under way"
+    if phase.ok:
+        return "done"
+    return one_line(str(phase.failure)) if phase.failure is not None else phase.verdict.value
