@@ -94,6 +94,7 @@ def test_every_error_class_has_a_golden_text():
     assert classes == set(ERRORS)
 
 
+@pytest.mark.rarely
 def test_each_module_can_be_imported_alone():
     code = "\n".join(
         [

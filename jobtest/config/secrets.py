@@ -11,6 +11,7 @@ import re
 import shlex
 from base64 import b64encode
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from urllib.parse import quote, quote_plus
@@ -257,7 +258,8 @@ def _written(text: str) -> list[str]:
         text,
         *escaped,
         *(twice for form in escaped for twice in _escaped(form)),
-        repr(text.encode(errors="surrogateescape"))[2:-1],
+        *(repr(data)[2:-1] for data in _bytes(text)),
+        *(data.decode(errors="replace") for data in _bytes(text)),
         *(_quoted(text)),
         html.escape(text),
         html.escape(text, quote=False),
@@ -274,24 +276,30 @@ def _escaped(text: str) -> list[str]:
     return [repr(text)[1:-1], ascii(text)[1:-1], in_single, in_ascii, *in_json]
 
 
+def _bytes(text: str) -> Iterator[bytes]:
+    """Yield a text in UTF-8, and in Latin-1 as headers of HTTP have it, if that is something else."""
+    yield text.encode(errors="surrogateescape")
+    with suppress(UnicodeEncodeError):
+        if not text.isascii():
+            yield text.encode("latin-1")
+
+
 def _quoted(text: str) -> Iterator[str]:
-    data = text.encode(errors="surrogateescape")
-    for form in (quote(data), quote(data, safe=""), quote_plus(data)):
-        yield form
-        yield re.sub("%..", lambda code: code[0].lower(), form)
+    for data in _bytes(text):
+        for form in (quote(data), quote(data, safe=""), quote_plus(data)):
+            yield form
+            yield re.sub("%..", lambda code: code[0].lower(), form)
 
 
 def _encoded(text: str) -> Iterator[str]:
     """Return how a text looks in hexadecimal, and in base64 also as a part: `user:secret` of basic auth."""
-    data = text.encode(errors="surrogateescape")
-    if len(text) < SHORTEST:
-        return
-    yield from (data.hex(), data.hex().upper(), b64encode(data).decode())
-    for before, shared in ((0, 0), (1, 2), (2, 3)):
-        whole = (before + len(data)) * 8 // 6
-        inner = b64encode(b"\0" * before + data).decode()[shared:whole]
-        yield inner
-        yield inner.translate(str.maketrans("+/", "-_"))
+    for data in _bytes(text) if len(text) >= SHORTEST else ():
+        yield from (data.hex(), data.hex().upper(), b64encode(data).decode())
+        for before, shared in ((0, 0), (1, 2), (2, 3)):
+            whole = (before + len(data)) * 8 // 6
+            inner = b64encode(b"\0" * before + data).decode()[shared:whole]
+            yield inner
+            yield inner.translate(str.maketrans("+/", "-_"))
 
 
 def _leaves(name: str, value: object, shortest: int = SHORTEST) -> Iterator[tuple[str, object]]:

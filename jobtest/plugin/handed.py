@@ -43,7 +43,7 @@ def unknown_values(
     if not labels:
         return ""
     word = ticket.job.word if ticket.phase is Phase.RUN else ticket.phase.value
-    fix = f"run {', '.join(labels)} once more, or do it by hand; what cannot be stored is known to one run only"
+    fix = f"run {', '.join(labels)} once more, or do it by hand; what is not storable only its run knows"
     if ticket.phase is Phase.CLEANUP:
         fix = f"clean up by hand, then: jobtest prune --owed {ticket.job.id}"
     return f"its {word} takes the value of {', '.join(labels)}, which is not known any more\n  fix: {fix}"

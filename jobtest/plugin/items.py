@@ -35,8 +35,9 @@ __all__ = [
     "sources_key",
 ]
 
-ENDS_SESSION = (KeyboardInterrupt, pytest.exit.Exception)
-"""What pytest ends the session for when it meets it in its protocol; a job that raised it has failed."""
+NO_FAILURES = (KeyboardInterrupt, pytest.exit.Exception, pytest.xfail.Exception)
+"""What pytest takes for no failure when it meets it in its protocol, but ends the session, or counts it as
+expected; a job that raised it has failed."""
 
 PACKAGE = Path(__file__).parents[1]
 """Where the code of jobtest lies."""
@@ -216,7 +217,7 @@ class JobItem(pytest.Function):
         """Raise what was recorded for a part of pytest's protocol, if anything was."""
         __tracebackhide__ = True
         error = self.recorded.get(when)
-        if isinstance(error, ENDS_SESSION):
+        if isinstance(error, NO_FAILURES):
             shown = str(self.repr_failure(pytest.ExceptionInfo.from_exception(error)))
             raise pytest.fail.Exception(shown, pytrace=False)
         if error is not None:

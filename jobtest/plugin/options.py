@@ -231,7 +231,7 @@ def _command(option: argparse.Namespace, verbs: Mapping[str, Verb]) -> tuple[Com
     asked["--job-inject"] = option.job_inject and (option.plan or option.drift)  # which run nothing
     given = [name for name, value in asked.items() if value]
     apply = next(verb for verb in verbs.values() if verb.does == "apply")
-    verb, fix = find_verb(option.job_command or apply.name, verbs)
+    verb, fix = find_verb(apply.name if option.job_command is None else option.job_command, verbs)
     problems = []
     if verb is None:
         problems.append(Problem(what=f"--job-command {option.job_command!r} is not known", fix=fix))

@@ -35,6 +35,10 @@ def test_a_secret_is_masked_in_the_forms_that_it_commonly_takes(secret):
         urllib.parse.urlencode({"q": secret}),
         base64.b64encode(secret.encode()).decode(),
         secret.encode().hex(),
+        repr(secret.encode("latin-1")),
+        secret.encode("latin-1").decode(errors="replace"),
+        urllib.parse.quote(secret.encode("latin-1")),
+        base64.b64encode(secret.encode("latin-1")).decode(),
     ]
     for form in forms:
         assert SECRETS.find(form), form
@@ -97,6 +101,7 @@ def test_data_are_masked_with_their_keys_and_numbers():
     assert str(secrets.problem(problem)) == "job '***'\n  at: ***.py:1\n  fix: not ***"
 
 
+@pytest.mark.rarely
 def test_much_text_takes_time_in_proportion_to_it():
     many = Secrets({f"s{n}": f"secret-{n}-{LONG[n:]}" for n in range(20)})
     line = "an ordinary line of output, 1234\n"

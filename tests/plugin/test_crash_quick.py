@@ -114,6 +114,7 @@ def test_what_runs_did_is_kept_though_each_that_goes_on_is_killed_as_it_begins(t
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+@pytest.mark.rarely
 def test_what_is_promised_outlives_a_power_cut():
     came = came_of(power_cuts(recorded("auto"), "auto", SEED, 30))
 

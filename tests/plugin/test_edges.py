@@ -267,6 +267,7 @@ def test_after_may_stand_beside_a_value(jobs):
 # --- without end ---
 
 
+@pytest.mark.rarely
 def test_a_chain_of_two_thousand_jobs_over_many_files_works(jobs):
     number, per_file = 2000, 100
     for file in range(number // per_file):
@@ -289,6 +290,7 @@ def test_a_cycle_of_two_thousand_jobs_is_told_on_one_screen(jobs):
     assert len(run.text.splitlines()) < 60
 
 
+@pytest.mark.rarely
 def test_order_and_report_do_not_depend_on_the_hash_seed(jobs):
     """E3."""
     jobs.write(

@@ -91,6 +91,7 @@ def test_a_run_goes_on_when_the_helper_is_killed(tmp_path, conftest):
     assert far.ret == 1
 
 
+@rarely
 def test_what_was_held_open_in_a_process_that_is_lost_is_an_error(tmp_path):
     source = """
         @alone

@@ -262,6 +262,7 @@ BAD = {"fails", "bad_setup", "async_hangs", "fails_on_held"}
 SKIPPED = {"skips", "skips_in_check"}
 
 
+@rarely
 def test_all_ends_as_in_the_session(far):
     ended = {name: outcome for name, outcome in far.outcomes.items() if outcome != "changed"}
     reasons = {name: far.reasons[name] for name in ended}
@@ -361,6 +362,7 @@ def test_a_plan_asks_checks_in_processes(tmp_path):
     assert far.left() == []
 
 
+@rarely
 def test_drift_asks_checks_in_processes(tmp_path):
     far = run(tmp_path, CHECKED, "--drift")
     assert far.outcomes == {"there": "failed", "hangs": "failed"}

@@ -98,6 +98,7 @@ EVERYTHING = """
     def job_skips(): pytest.skip("in the body")
     def job_skipped_too(skips): pass
     def job_fails(): pytest.fail("said so")
+    def job_xfails(): pytest.xfail("expected")
     def job_exits(): sys.exit("bye")
     def job_interrupts(): raise KeyboardInterrupt
 
@@ -249,6 +250,7 @@ def test_what_pytest_counts_as_failure_error_and_skip(jobs, path):
     }
     assert tags["job_changed"] == tags["job_holds"] == tags["job_flaky"] == tags["job_cleaned"] == []
     assert tags["job_failed"] == tags["job_never"] == tags["job_both"] == tags["check_gate"] == ["failure"]
+    assert tags["job_xfails"] == tags["job_exits"] == tags["job_interrupts"] == ["failure"]
     assert tags["job_broken"] == tags["job_setup_error"] == tags["job_teardown_error"] == ["error"]
     assert tags["job_badly_cleaned"] == tags["job_badly_held"] == ["error"]
     assert tags["job_blocked"] == tags["job_skipped"] == tags["job_skips"] == ["skipped"]

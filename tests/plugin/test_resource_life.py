@@ -184,7 +184,7 @@ def test_a_delete_whose_value_nobody_has_fails_clearly(jobs):
     run = jobs("def job_b(): ...\ndef job_a(b): return object()\ndef delete_a(a, b): ...", DELETE)
     assert run.kinds["a"] == "setup_error"
     assert "its delete takes the value of b, a, which is not known any more" in run.longrepr("a")
-    assert "fix: run b, a once more, or do it by hand; what cannot be stored" in run.longrepr("a")
+    assert "fix: run b, a once more, or do it by hand; what is not storable" in run.longrepr("a")
 
 
 def test_to_delete_one_is_to_delete_what_depends_on_it(site):

@@ -129,6 +129,7 @@ def test_wide_fixtures_are_set_up_for_the_question_and_for_the_run(jobs):
         ([APPLY, "--job-resume"], "--job-resume and --job-apply are two questions"),
         ([APPLY, "--job-command=cleanup"], "--job-apply and --job-command=cleanup are two questions"),
         (["--job-command=clean"], "--job-command 'clean' is not known\n  fix: did you mean 'cleanup'?"),
+        (["--job-command="], "--job-command '' is not known\n  fix: there are: apply, cleanup, "),
         (["--job-lock-timeout=soon"], "--job-lock-timeout 'soon' must be a number of seconds >= 0"),
         (["--plan", "--job-plan-out=p.txt"], "--job-plan-out 'p.txt': cannot tell what to write"),
         ([APPLY], "there is no such plan"),

@@ -65,7 +65,7 @@ def cleanup_b(): note("cleanup b")
 FAULTS = int(os.environ.get("FAULTS", "0"))
 """Whether everything is tried; each run is a process."""
 
-LANES = [("-J1", "thread"), ("-J4", "process")] + [("-J4", "thread")] * (FAULTS > 0)
+LANES = [("-J4", "process")] + [("-J1", "thread"), ("-J4", "thread")] * (FAULTS > 0)
 PHASES = ["run", "cleanup"] + ["set-up", "check", "teardown", "b"] * (FAULTS > 0)
 OTHERS = ["SIGTERM"] + ["SIGHUP"] * (FAULTS > 0)
 KINDS = {"thread": "{}", "process": "{'isolate': True}"}

@@ -12,7 +12,7 @@ from jobtest.core.errors import StateError
 from jobtest.core.events import JobEnded, PhaseStarted, RunStopped
 from jobtest.core.graph import Graph
 from jobtest.core.model import Job, Kind, Outcome, Phase, Verdict
-from jobtest.core.past import Past, Resumed
+from jobtest.core.past import OwedRollback, Past, Resumed
 from jobtest.core.planner import make_plan
 from jobtest.reports.history import (
     explain,
@@ -207,6 +207,14 @@ def test_a_run_is_shown_job_by_job():
         "",
         "11 jobs: 1 unchanged, 4 changed, 3 failed, 2 blocked, 1 skipped in 10.8s",
     ]
+
+
+def test_rollbacks_that_a_run_owes_are_told_in_the_order_of_entering():
+    journal = simple(outcome=Outcome.FAILED, status=1)
+    store = store_of(journal)
+    for job, run, turn in (("a", journal.run, 2), ("gone", journal.run, 1), ("other", run_id(9), 3)):
+        store.write(PastKept(job, Past(rollback=OwedRollback(run=run, turn=turn))))
+    assert "rollbacks that it owes:\n  gone\n  a\n\n" in show_text(store, load_run(store, journal.run))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,16 @@ from jobtest.core.planner import Decision, Plan
 from jobtest.core.summary import JobRecord, Summary
 from jobtest.reports.history.loading import damaged, kept_plan, stored_value
 from jobtest.reports.history.runs import RunState, short_ids, state_of
-from jobtest.reports.history.text import SYMBOLS, attempt_lines, clipped, columns, one_line, tail_lines, took, when
+from jobtest.reports.history.text import (
+    SYMBOLS,
+    attempt_lines,
+    clipped,
+    columns,
+    one_line,
+    tail_lines,
+    took,
+    when,
+)
 from jobtest.reports.json_report import report_data
 from jobtest.reports.times import iso_utc, micro
 from jobtest.state.in_context import InContext

@@ -9,7 +9,16 @@ from jobtest.core.model import Outcome
 from jobtest.core.summary import JobRecord, PhaseRecord
 from jobtest.reports.history.loading import Loaded, values_of
 from jobtest.reports.history.runs import RunState, record_data, state_of
-from jobtest.reports.history.text import SYMBOLS, attempt_lines, columns, counts, one_line, tail_lines, took, when
+from jobtest.reports.history.text import (
+    SYMBOLS,
+    attempt_lines,
+    columns,
+    counts,
+    one_line,
+    tail_lines,
+    took,
+    when,
+)
 from jobtest.reports.json_report import report_data
 from jobtest.state.in_context import InContext
 from jobtest.state.store import RunRecord, Store
@@ -49,6 +58,7 @@ def show_text(store: Store, loaded: Loaded) -> str:
         _titled("notes", _notes(loaded)),
         _titled("root causes", _root_causes(loaded)),
         _titled(_IN_FLIGHT[state], _in_flight(loaded)),
+        _titled("rollbacks that it owes", _owed_rollbacks(store, loaded)),
         _titled("cleanups that it owes", _owed(store, loaded)),
         [_recap(loaded)],
     )
@@ -151,6 +161,18 @@ def _how_far(phase: PhaseRecord) -> str:
     if phase.ended_at is None:
         return f"{phase.phase.value} since {when(phase.started_at)}"
     return f"after its {phase.phase.value}, which ended {when(phase.ended_at)}"
+
+
+def _owed_rollbacks(store: Store, loaded: Loaded) -> Iterator[str]:
+    graph = loaded.plan.graph
+    pasts = InContext(store, loaded.record.context).pasts().items()
+    due = [
+        (past.rollback.turn, id)
+        for id, past in pasts
+        if past.rollback and past.rollback.run == loaded.record.id
+    ]
+    for _, id in sorted(due):
+        yield one_line(graph[id].label if id in graph else id)
 
 
 def _owed(store: Store, loaded: Loaded) -> Iterator[str]:
