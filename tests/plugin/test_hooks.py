@@ -4,6 +4,7 @@ import http.server
 import inspect
 import json
 import logging
+import re
 import textwrap
 import threading
 from pathlib import Path
@@ -32,7 +33,7 @@ def test_a_hook_has_a_docstring_an_example_a_test_and_its_place_in_the_page(hook
     assert f"def {hook}(" in example(hook)
     assert [name for name in arguments if f"    {name}: " not in text] == []
     assert f"def test_{hook}" in tests + Path(__file__).read_text(encoding="utf-8")
-    assert f"```python\n# conftest.py\n{example(hook)}```" in page
+    assert squeezed(f"```python\n# conftest.py\n{example(hook)}```") in squeezed(page)
     assert f"| `{hook}` |" in page
 
 
@@ -40,6 +41,11 @@ def test_a_hook_has_a_docstring_an_example_a_test_and_its_place_in_the_page(hook
 def _importable(jobs):
     """Plug-ins stand in files of the project."""
     jobs.pytester.syspathinsert()
+
+
+def squeezed(text):
+    """Without blank lines: the page is formatted as files are."""
+    return re.sub(r"\n\s*\n+", "\n", text)
 
 
 def test_the_hooks_are_these():
