@@ -4,6 +4,8 @@ from io import BytesIO
 
 import pytest
 
+pytestmark = pytest.mark.rarely
+
 
 @pytest.fixture(scope="module")
 def story(copy_of):

@@ -1,5 +1,7 @@
 import pytest
 
+pytestmark = pytest.mark.rarely
+
 
 @pytest.fixture(scope="module")
 def story(copy_of):

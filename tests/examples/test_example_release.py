@@ -3,6 +3,8 @@ import subprocess
 
 import pytest
 
+pytestmark = pytest.mark.rarely
+
 
 @pytest.fixture(scope="module")
 def story(copy_of):

@@ -28,14 +28,14 @@ def stories(page):
 
 
 def played(page):
-    marks = [pytest.mark.rarely] if page != "README.md" else []
     return [
-        pytest.param(file, text, commands, id=f"{page}:{file}", marks=marks)
+        pytest.param(file, text, commands, id=f"{page}:{file}")
         for file, text, commands in stories(page)
         if file.startswith("job_") and any(told for _, told in commands)
     ]
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize(
     ("file", "text", "commands"),
     [*played("README.md"), *played("docs/state.md"), *played("docs/running.md")],

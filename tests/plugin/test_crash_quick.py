@@ -47,6 +47,7 @@ def small(tmp_path):
     return make
 
 
+@pytest.mark.rarely
 def test_crash_points_kills_around_commits_and_sees_the_run_go_on(small):
     seen = []
 

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.rarely
+
 LIVE = """
     import time
     from pathlib import Path

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from jobtest.plugin import streams
 from jobtest.plugin.streams import KEPT, Sink, shortened
 
+pytestmark = pytest.mark.rarely
+
 PIECES = st.lists(st.tuples(st.sampled_from(["stdout", "stderr"]), st.text(max_size=40)), max_size=60)
 
 

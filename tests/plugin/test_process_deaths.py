@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 
+import pytest
 from processes import (
     BOTH,
     BUSY,
@@ -24,6 +25,8 @@ from processes import (
 )
 
 from jobtest.state.sqlite import SqliteStore
+
+pytestmark = pytest.mark.rarely
 
 
 @BOTH

@@ -1,6 +1,9 @@
 """Output without end does not fill the disk (R70)."""
 
+import pytest
 from processes import run
+
+pytestmark = pytest.mark.rarely
 
 CAP = 16
 

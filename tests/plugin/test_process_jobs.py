@@ -9,6 +9,8 @@ import random
 import pytest
 from processes import BOTH, OTHER_WAYS, rarely, run
 
+pytestmark = pytest.mark.rarely
+
 CONFTEST = """
 import os, pytest
 from pathlib import Path

@@ -3,6 +3,8 @@
 import pytest
 from processes import DAEMON, WAYS, run
 
+pytestmark = pytest.mark.rarely
+
 SOURCE = (
     DAEMON
     + """

@@ -20,7 +20,7 @@ WAYS = {
     "processes": ("-J2", "--job-executor=process", "-vv", "-l", "-rA"),
     "four workers, full path": ("-J4", "-vv", "-l", "-rA"),
 }
-FEW = ("four workers, live", "processes, live")
+FEW = ("four workers, live",)
 """What is tried always: each is a process or many; the rest on demand."""
 
 ways = [pytest.param(way, marks=[pytest.mark.rarely] * (way not in FEW)) for way in WAYS]

@@ -66,7 +66,7 @@ FAULTS = int(os.environ.get("FAULTS", "0"))
 """Whether everything is tried; each run is a process."""
 
 LANES = [("-J4", "process")] + [("-J1", "thread"), ("-J4", "thread")] * (FAULTS > 0)
-PHASES = ["run", "cleanup"] + ["set-up", "check", "teardown", "b"] * (FAULTS > 0)
+PHASES = ["run"] + ["cleanup", "set-up", "check", "teardown", "b"] * (FAULTS > 0)
 OTHERS = ["SIGTERM"] + ["SIGHUP"] * (FAULTS > 0)
 KINDS = {"thread": "{}", "process": "{'isolate': True}"}
 

@@ -29,6 +29,8 @@ from jobtest.core.errors import AlreadyEnded, StateError, StateLost
 from jobtest.state.codec import digest_of
 from jobtest.state.store import ValueKept
 
+pytestmark = pytest.mark.rarely
+
 FAULTS = int(os.environ.get("FAULTS", "0"))
 """Of the calls of a life one in so many fails, each in a life of its own; 0: one of them."""
 
