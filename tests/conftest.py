@@ -1,6 +1,6 @@
 """Hypothesis profiles: quick while working, ci always the same, deep over night.
 
-A test with the mark `rarely` starts processes to show in one more way what others show too: with `pytest -m rarely`.
+A test with the mark `rarely` takes its time to show in one more way what others show: `pytest -m rarely`.
 """
 
 import asyncio  # noqa: F401 - as below

@@ -287,7 +287,7 @@ CORE = [
     ),
     Mutant(
         "model",
-        'plain = self.type in ("", "AssertionError", FILES_DIFFER)',
+        'plain = self.type in ("", "AssertionError", FILES_DIFFER, NOT_AS_WANTED)',
         'plain = self.type == ""',
         "an assert is told with its type",
     ),

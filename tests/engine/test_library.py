@@ -243,6 +243,7 @@ def test_every_phase_has_its_function(phase):
 # --- size ---
 
 
+@pytest.mark.rarely
 def test_a_chain_of_ten_thousand_functions():
     chain = [Job.of("j0")]
     for number in range(1, 10_000):

@@ -83,6 +83,7 @@ def test_the_folder_of_the_example_is_the_root_wherever_the_command_is_given(cop
     assert len(list(ElementTree.parse(flat.folder.parent / "junit.xml").iter("testcase"))) == 18
 
 
+@pytest.mark.rarely
 def test_eight_workers_bring_about_the_same_evening(copy_of, story):
     flat = copy_of("movie_night")
     assert flat.run("--orchestrate", "-J", "8").recap == "18 jobs: 18 changed"
@@ -90,6 +91,7 @@ def test_eight_workers_bring_about_the_same_evening(copy_of, story):
     assert things == {file.name: file.read_text() for file in (story.example.folder / "work").iterdir()}
 
 
+@pytest.mark.rarely
 def test_a_broken_thing_is_mended_and_nothing_else(copy_of, story):
     flat = copy_of(story.example)
     (flat.folder / "work" / "pizza.txt").write_text("eaten by the dog\n")

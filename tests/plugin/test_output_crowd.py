@@ -3,6 +3,8 @@
 import json
 import re
 
+import pytest
+
 JOBS = 50
 LINES = 20
 
@@ -79,6 +81,7 @@ def expected(who, attempt, parts):
     return [(who, attempt, part, line) for part in parts for line in range(LINES)]
 
 
+@pytest.mark.rarely
 def test_all_that_fifty_jobs_at_once_say_belongs_to_their_jobs_and_attempts(jobs):
     heard = Heard()
     run = jobs(CROWD, f"-J{JOBS}", "--job-report=r.json", "--show-capture=no", plugins=[heard])

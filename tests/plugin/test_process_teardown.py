@@ -1,5 +1,6 @@
 """Tearing down in a process takes as long as it takes: the other jobs go on meanwhile."""
 
+import pytest
 from processes import run
 
 SOURCE = """
@@ -35,6 +36,7 @@ def job_after(): pass
 """
 
 
+@pytest.mark.rarely
 def test_other_jobs_go_on_while_a_process_tears_down_and_one_that_hangs_is_an_error(tmp_path):
     far = run(tmp_path, SOURCE, "-J4")
     changed = dict.fromkeys(["runs", "hangs", "first", "second", "after"], "changed")

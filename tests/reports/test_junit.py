@@ -323,6 +323,7 @@ def hidden(point):
     return not allowed or 0x7F <= point <= 0x9F
 
 
+@pytest.mark.rarely
 def test_every_code_point_is_shown_or_visibly_escaped():
     everything = "".join(map(chr, range(0x110000)))
     journal = one_job().phase(
