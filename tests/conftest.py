@@ -3,23 +3,12 @@
 A test with the mark `rarely` takes its time to show in one more way what others show: `pytest -m rarely`.
 """
 
-import asyncio  # noqa: F401 - as below
-import email.parser  # noqa: F401 - as below
-import importlib
 import os
-import pkgutil
 
-import _pytest.stepwise  # noqa: F401 - as below
 import pytest
 from hypothesis import HealthCheck, settings
 
-import jobtest
-
 pytest_plugins = ["pytester"]
-
-for found in pkgutil.walk_packages(jobtest.__path__, "jobtest."):
-    if ".dask" not in found.name and ".postgres" not in found.name:
-        importlib.import_module(found.name)  # pytester forgets what a run imports for the first time
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 

@@ -162,7 +162,7 @@ CORE = [
     Mutant(
         "scheduler",
         "if self._escalated:\n            return self._escalated\n",
-        "",
+        "pass\n",
         "a failure that escalates does not stop the run",
     ),
     Mutant("scheduler", "not self._unended", "True", "cleanups begin while jobs run"),
@@ -211,7 +211,7 @@ CORE = [
     Mutant(
         "scheduler",
         "if self.stopped:\n                return JobEnded(id, Outcome.CANCELLED, self.stopped)\n",
-        "",
+        "pass\n",
         "a run phase begins after the stop",
     ),
     Mutant(
@@ -275,7 +275,9 @@ CORE = [
         "heapq.heappush(self._owed, (turn, job))",
         "who began first is cleaned up after first",
     ),
-    Mutant("tail", "if self._under_way:\n            return None\n", "", "two cleanups run side by side"),
+    Mutant(
+        "tail", "if self._under_way:\n            return None\n", "pass\n", "two cleanups run side by side"
+    ),
     Mutant(
         "summary",
         "record.attempts[-1].number == event.attempt",

@@ -13,6 +13,10 @@ Job files may `import seen`: `note(what)` appends to `run.seen`, `meet(n)` waits
 once (and fails if they are not within five seconds), `event(name)` is one `threading.Event` for all.
 """
 
+import asyncio  # noqa: F401 - pytester forgets what a run imports for the first time; this is kept
+import email.parser  # noqa: F401 - as above
+import importlib
+import pkgutil
 import re
 import sys
 import textwrap
@@ -23,7 +27,11 @@ from collections import Counter
 
 import pytest
 
-import jobtest.plugin.session  # noqa: F401 - pytester forgets what a run imports; this is kept
+import jobtest
+
+for found in pkgutil.walk_packages(jobtest.__path__, "jobtest."):
+    if ".dask" not in found.name and ".postgres" not in found.name:
+        importlib.import_module(found.name)  # as above
 
 PATIENCE = 5.0
 """Seconds after which bodies that should meet are said not to."""
