@@ -19,7 +19,7 @@ from mutants_core import CORE
 
 ROOT = Path(__file__).resolve().parent.parent
 PARALLEL = 2
-LONGEST = 300.0
+LONGEST = 100.0
 """Seconds after which a mutant that makes the tests hang counts as killed."""
 
 

@@ -161,8 +161,8 @@ CORE = [
     ),
     Mutant(
         "scheduler",
-        "if self._escalated:\n            return self._escalated\n",
-        "pass\n",
+        "if escalates and self._unended and not self.stopped:",
+        "if 0:",
         "a failure that escalates does not stop the run",
     ),
     Mutant("scheduler", "not self._unended", "True", "cleanups begin while jobs run"),
