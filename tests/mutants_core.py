@@ -161,8 +161,8 @@ CORE = [
     ),
     Mutant(
         "scheduler",
-        "if escalates and self._unended and not self.stopped:",
-        "if 0:",
+        'self._escalated = RunStopped(f"job {live.job.label} failed and escalates")',
+        "pass",
         "a failure that escalates does not stop the run",
     ),
     Mutant("scheduler", "not self._unended", "True", "cleanups begin while jobs run"),
