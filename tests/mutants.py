@@ -47,7 +47,7 @@ FIRST = {
     "rollbacks": ["core/test_rollbacks.py"],
     "scope": ["core/test_scope.py"],
     "summary": ["core/test_summary.py"],
-    "tail": ["core/test_resume.py", "core/test_scheduler.py", "core/test_rollbacks.py"],
+    "tail": ["core/test_tail.py", "core/test_resume.py", "core/test_scheduler.py", "core/test_rollbacks.py"],
     "verbs": ["core/test_verb_plans.py"],
 }
 SCHEDULER_FIRST = ["core/test_scheduler.py", "core/test_transitions.py", "core/test_downstream_table.py"]

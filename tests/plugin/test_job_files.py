@@ -367,7 +367,7 @@ def test_a_changed_argument_is_a_changed_definition_and_a_new_day_is_not(toml):
     first = definition("x")
     assert definition("x") == first
     assert definition("y") != first
-    assert definition("${NOW}") == definition("${NOW}")
+    assert definition("${RUN_ID}") == definition("${RUN_ID}"), "which is another one in each run"
     assert definition("${w}", "--job-set", "w=1x") != definition("${w}", "--job-set", "w=2x")
 
 
